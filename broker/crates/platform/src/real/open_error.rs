@@ -1,0 +1,56 @@
+//! Why a data directory cannot be used.
+
+use std::path::PathBuf;
+
+/// Why [`RealDisk::open`](super::RealDisk::open) refused; each variant says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The path, or something on the way to it, is no directory.
+    #[error("{} is not a directory: give a directory, or remove what stands there", path.display())]
+    NotADirectory {
+        /// What is no directory.
+        path: PathBuf,
+    },
+    /// The directory is missing and may not be made.
+    #[error("{} does not exist and cannot be created: {detail}; create it, owned by the user that runs the broker, or give another", path.display())]
+    MayNotCreate {
+        /// The directory.
+        path: PathBuf,
+        /// The system's own words.
+        detail: String,
+    },
+    /// The directory is there, and this user may not list, enter or write it.
+    #[error("{} may not be {access} by user id {user}: {detail}; change its owner or mode, or run as its owner", path.display())]
+    Denied {
+        /// The directory.
+        path: PathBuf,
+        /// What this user may not do.
+        access: &'static str,
+        /// The user id that the broker runs as.
+        user: u32,
+        /// The system's own words.
+        detail: String,
+    },
+    /// The directory lies on a file system mounted read-only.
+    #[error("{} lies on a read-only file system: mount it read-write, or give another directory", path.display())]
+    ReadOnly {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The system failed in a way that is none of the above.
+    #[error("{} cannot be opened ({operation}): {detail}", path.display())]
+    System {
+        /// The directory.
+        path: PathBuf,
+        /// What was tried.
+        operation: &'static str,
+        /// The system's own words.
+        detail: String,
+    },
+    /// The I/O threads could not be started.
+    #[error("cannot start the disk's threads: {detail}; raise the limit of processes (ulimit -u, TasksMax)")]
+    Threads {
+        /// The system's own words.
+        detail: String,
+    },
+}
