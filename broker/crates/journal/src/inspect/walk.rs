@@ -1,0 +1,339 @@
+//! One epoch's segments, from the first that exists to the last.
+
+use bytes::{Bytes, BytesMut};
+use message::{Epoch, Sequence};
+use platform::{BLOCK_BYTES, Class, DiskError, Files};
+use record::{EpochSeal, Nonce, Record, SegmentNumber};
+
+use super::{Inspection, Row, Rows, Standing};
+use crate::format::{BatchHeader, Chunks, HEADER_BYTES, Seed};
+use crate::names;
+use crate::stream::FileStream;
+
+/// A place at which a batch is missing, until it is known what that means.
+struct Gap {
+    file: String,
+    offset: u64,
+    /// The batch that should have been there.
+    number: u64,
+}
+
+/// The number of a missing batch while neither its predecessor nor its successor is known.
+const UNKNOWN: u64 = u64::MAX;
+
+struct Unfinished {
+    file: String,
+    offset: u64,
+    bytes: BytesMut,
+}
+
+struct EpochWalk<'a, 'b> {
+    epoch: Epoch,
+    seal: Option<EpochSeal>,
+    /// The batch that the heartbeat says was confirmed; 0: none.
+    confirmed: u64,
+    with_records: bool,
+    rows: &'a mut Rows<'b>,
+    /// Number and checksum of the batch before, if the chain is not broken.
+    before: Option<(u64, u32)>,
+    /// Whether the log has ended: nothing after it counts.
+    ended: bool,
+    gaps: Vec<Gap>,
+    unfinished: Option<Unfinished>,
+}
+
+/// Walks an epoch.
+pub(super) async fn epoch(
+    files: &Files,
+    inspection: &Inspection,
+    epoch: Epoch,
+    nonce: Nonce,
+    segments: &[SegmentNumber],
+    rows: &mut Rows<'_>,
+) -> Result<(), DiskError> {
+    let seal = inspection.sealed.iter().find(|seal| seal.epoch == epoch).copied();
+    let confirmed = inspection
+        .confirmed
+        .filter(|(owner, _)| *owner == epoch)
+        .map_or(0, |(_, position)| position.batch);
+    let mut walk = EpochWalk {
+        epoch,
+        seal,
+        confirmed,
+        with_records: inspection.with_records,
+        rows,
+        before: None,
+        ended: false,
+        gaps: Vec::new(),
+        unfinished: None,
+    };
+    let mut expected = segments.first().copied();
+    for number in segments {
+        while let Some(missing) = expected.filter(|expected| expected < number) {
+            walk.rows.damage(
+                names::segment(epoch, missing),
+                0,
+                "the segments before and behind it exist, and this one does not",
+            );
+            walk.before = None;
+            expected = Some(SegmentNumber(missing.0 + 1));
+        }
+        expected = Some(SegmentNumber(number.0 + 1));
+        walk.segment(files, Seed::of(nonce), *number).await?;
+    }
+    walk.finish(segments.last().copied());
+    Ok(())
+}
+
+impl EpochWalk<'_, '_> {
+    async fn segment(&mut self, files: &Files, seed: Seed, number: SegmentNumber) -> Result<(), DiskError> {
+        let file = names::segment(self.epoch, number);
+        let Some(mut stream) = FileStream::open(files, file.clone(), Class::Segment, 0).await? else {
+            self.rows.damage(file, 0, "the segment was listed and does not exist");
+            return Ok(());
+        };
+        self.rows.row(Row::Segment {
+            file: file.clone(),
+            epoch: self.epoch,
+            number,
+            bytes: stream.length(),
+        });
+        let mut at = 0;
+        // Where what is no batch begins, and whether it is anything but zeros.
+        let mut unused: Option<(u64, bool)> = None;
+        let mut over = false;
+        while let Some(block) = stream.get(at, BLOCK_BYTES).await? {
+            let header = BatchHeader::read(&block, seed).ok();
+            let header = header
+                .filter(|header| (header.epoch, header.segment, u64::from(header.offset)) == (self.epoch, number, at));
+            let whole = match header {
+                Some(header) => stream
+                    .get(at, header.extent() as usize)
+                    .await?
+                    .filter(|batch| header.is_whole(batch, seed)),
+                None => None,
+            };
+            if let Some(header) = header {
+                self.evidence(&header);
+            }
+            let (Some(header), Some(batch)) = (header, whole) else {
+                if unused.is_none() && !over {
+                    self.missing(&file, number, at);
+                }
+                let written = block.iter().any(|byte| *byte != 0);
+                unused = unused.map_or(Some((at, written)), |(from, before)| Some((from, before || written)));
+                at += BLOCK_BYTES as u64;
+                continue;
+            };
+            self.unused(&file, unused.take(), at);
+            self.batch(
+                &file,
+                &header,
+                batch.slice(HEADER_BYTES..HEADER_BYTES + header.payload as usize),
+            );
+            at += u64::from(header.extent());
+            over = header.last_of_segment;
+        }
+        let length = stream.length();
+        if unused.is_none() && !over {
+            self.missing(&file, number, at);
+        }
+        self.unused(&file, unused, length);
+        stream.close().await
+    }
+
+    fn unused(&mut self, file: &str, unused: Option<(u64, bool)>, end: u64) {
+        if let Some((offset, written)) = unused {
+            self.rows.row(Row::Unused {
+                file: file.to_owned(),
+                offset,
+                bytes: end - offset,
+                written,
+            });
+        }
+    }
+
+    /// No whole batch begins where the next should.
+    fn missing(&mut self, file: &str, segment: SegmentNumber, offset: u64) {
+        if self.ended {
+            return;
+        }
+        let number = match (self.before, self.seal) {
+            (Some((before, _)), _) => before + 1,
+            (None, None) => UNKNOWN,
+            (None, Some(seal)) => {
+                if (segment, offset) < (seal.last, u64::from(seal.length)) {
+                    let what = "the epoch's seal counts a batch here, and it is not there whole";
+                    self.rows.damage(file.to_owned(), offset, what);
+                }
+                return;
+            }
+        };
+        self.ended = self.seal.is_none();
+        self.unfinished = None;
+        match self.seal {
+            Some(seal) if number <= seal.batch => {
+                let what = format!("batch {number} is sealed, and it is not there whole");
+                self.rows.damage(file.to_owned(), offset, what);
+                self.before = None;
+            }
+            None if number <= self.confirmed => {
+                let what = format!("batch {number} is not there whole, and the heartbeat says that it was confirmed");
+                self.rows.damage(file.to_owned(), offset, what);
+            }
+            Some(_) => {}
+            None => self.gaps.push(Gap {
+                file: file.to_owned(),
+                offset,
+                number,
+            }),
+        }
+    }
+
+    /// A header of this epoch tells its number, and what was confirmed when it was written.
+    fn evidence(&mut self, header: &BatchHeader) {
+        let rows = &mut *self.rows;
+        let gaps = self.gaps.len();
+        self.gaps.retain_mut(|gap| {
+            if gap.number == UNKNOWN {
+                gap.number = header.number.saturating_sub(1);
+            }
+            let open = gap.number > header.confirmed_through;
+            if !open {
+                let what = format!(
+                    "batch {} is not there whole, and a later batch says that it was confirmed",
+                    gap.number
+                );
+                rows.damage(gap.file.clone(), gap.offset, what);
+            }
+            open
+        });
+        if self.gaps.len() < gaps {
+            // The log did not end there.
+            self.ended = false;
+            self.before = None;
+        }
+    }
+
+    fn batch(&mut self, file: &str, header: &BatchHeader, payload: Bytes) {
+        let beyond = self.seal.is_some_and(|seal| header.number > seal.batch);
+        let chained = self
+            .before
+            .is_none_or(|(number, checksum)| header.number == number + 1 && header.previous_checksum == checksum);
+        if !chained && !beyond && !self.ended {
+            let what = format!(
+                "batch {} is whole, and does not continue batch {}",
+                header.number,
+                header.number.saturating_sub(1)
+            );
+            self.rows.damage(file.to_owned(), header.offset.into(), what);
+            self.unfinished = None;
+        }
+        let standing = if beyond || self.ended {
+            Standing::Dead
+        } else {
+            Standing::Counts
+        };
+        self.rows.row(Row::Batch {
+            file: file.to_owned(),
+            header: *header,
+            standing,
+        });
+        if standing == Standing::Dead {
+            return;
+        }
+        if let Some(seal) = self.seal
+            && header.number == seal.batch
+            && header.checksum != seal.checksum
+        {
+            self.rows.damage(
+                file.to_owned(),
+                header.offset.into(),
+                "this is not the batch that was sealed",
+            );
+        }
+        self.before = Some((header.number, header.checksum));
+        self.records(file, header, &payload);
+    }
+
+    fn records(&mut self, file: &str, header: &BatchHeader, payload: &Bytes) {
+        let mut next = header.first_sequence.0;
+        for chunk in Chunks::of(payload) {
+            let (at, chunk, bytes) = match chunk {
+                Ok(chunk) => chunk,
+                Err(at) => {
+                    let offset = u64::from(header.offset) + (HEADER_BYTES + at.0) as u64;
+                    self.rows.damage(
+                        file.to_owned(),
+                        offset,
+                        "the batch is whole, and these bytes are no chunk",
+                    );
+                    return;
+                }
+            };
+            if chunk.first {
+                next += 1;
+                self.unfinished = Some(Unfinished {
+                    file: file.to_owned(),
+                    offset: u64::from(header.offset) + (HEADER_BYTES + at) as u64,
+                    bytes: BytesMut::new(),
+                });
+            }
+            if let Some(record) = &mut self.unfinished {
+                record.bytes.extend_from_slice(&bytes);
+            }
+            if chunk.last
+                && let Some(record) = self.unfinished.take()
+            {
+                self.record(record, Sequence(next - 1));
+            }
+        }
+    }
+
+    fn record(&mut self, record: Unfinished, sequence: Sequence) {
+        let bytes = record.bytes.freeze();
+        match Record::decode(&bytes) {
+            Ok((decoded, messages)) if self.with_records => self.rows.row(Row::Record {
+                file: record.file,
+                offset: record.offset,
+                sequence,
+                kind: kind(&decoded),
+                bytes: bytes.len() as u64,
+                messages: messages.len() as u32,
+            }),
+            Ok(_) => self.rows.totals.records += 1,
+            Err(malformed) => self
+                .rows
+                .damage(record.file, record.offset, format!("record {sequence}: {malformed}")),
+        }
+    }
+
+    fn finish(&mut self, last: Option<SegmentNumber>) {
+        let Some(seal) = self.seal else { return };
+        let reached = self.before.is_some_and(|(number, _)| number >= seal.batch);
+        let segment_is_there = last.is_some_and(|last| last >= seal.last);
+        if !reached && !segment_is_there {
+            let what = format!(
+                "the epoch is sealed up to batch {}, and this segment does not exist",
+                seal.batch
+            );
+            self.rows.damage(names::segment(self.epoch, seal.last), 0, what);
+        }
+    }
+}
+
+fn kind(record: &Record) -> &'static str {
+    match record {
+        Record::Created { .. } => "created",
+        Record::Deleted { .. } => "deleted",
+        Record::Sent(_) => "sent",
+        Record::Acknowledged(_) => "acknowledged",
+        Record::Expired(_) => "expired",
+        Record::Moved { .. } => "moved",
+        Record::Redelivered { .. } => "redelivered",
+        Record::Purged { .. } => "purged",
+        Record::Dispatched { .. } => "dispatched",
+        Record::Committed { .. } => "committed",
+        Record::SetAside { .. } => "set aside",
+    }
+}
