@@ -1,0 +1,40 @@
+//! Deletion behind the fence: what neither named checkpoint needs goes, lower numbers first.
+//!
+//! A listing only proposes; the own root in force decides. The list is fixed first, then the fence is read, then files are unlinked: an unlink that lands hours late names a file that no successor can need.
+
+use journal::CheckpointSummary;
+use leadership::names;
+use platform::{DiskErrorKind, Files};
+
+use crate::failure::Failure;
+use crate::heartbeat::read_own_fence;
+use crate::start::OwnClaim;
+
+/// What a deletion goes by.
+pub(crate) struct Plan {
+    pub(crate) claim: OwnClaim,
+    pub(crate) named: [Option<CheckpointSummary>; 2],
+}
+
+/// Unlinks what is no longer needed.
+pub(crate) async fn delete(files: Files, plan: Plan) -> Result<(), Failure> {
+    let view = journal::DeletionView {
+        own: plan.claim.epoch,
+        named: [plan.named[0].as_ref(), plan.named[1].as_ref()],
+    };
+    let segments = files.list(names::JOURNAL).await.map_err(Failure::Disk)?;
+    let checkpoints = files.list(names::CHECKPOINTS).await.map_err(Failure::Disk)?;
+    let doomed = journal::deletable(&view, &segments, &checkpoints);
+    if doomed.is_empty() {
+        return Ok(());
+    }
+    #[cfg(not(holdfast_mutant = "unlink-without-fence-read"))]
+    read_own_fence(&files, plan.claim.file, plan.claim.nonce).await?;
+    for path in doomed {
+        match files.unlink(&path).await {
+            Err(error) if error.kind != DiskErrorKind::NotFound => return Err(Failure::Disk(error)),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}

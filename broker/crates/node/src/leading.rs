@@ -1,0 +1,509 @@
+//! The commit loop of a leader and the procedures that run beside it.
+//!
+//! One procedure of a kind at a time: the heartbeat, the root's update, the next segment, the checkpoint with the deletion behind it, the ballast. Each is a [`Task`] that is
+//! polled at every turn. Invariants: a segment goes to the journal only after the root that announces it is in force; a checkpoint is written only from what is confirmed and used for deletion
+//! only after the root that names it is in force.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use engine::{Engine, EngineTime};
+use journal::{CheckpointRequest, CheckpointSummary, Handled, Journal, JournalFailure, ReplayStart, Written};
+use leadership::{Cell, Goodbye, GoodbyeReason, Heartbeat, Root, SEALED_URGENT};
+use platform::{BootTime, DiskError, DiskErrorKind, FileId, Files, Now, Space, Task};
+use record::{CheckpointName, Image, Store};
+
+use crate::claims;
+use crate::clock::EngineClock;
+use crate::deletion;
+use crate::failure::Failure;
+use crate::heartbeat;
+use crate::segments::{self, Segment};
+use crate::settings::Settings;
+use crate::start::{OwnClaim, Started};
+
+/// A leader's state.
+pub(crate) struct Leading {
+    pub(crate) files: Files,
+    pub(crate) settings: Settings,
+    pub(crate) claim: OwnClaim,
+    reign: leadership::Reign,
+    /// The root in force.
+    pub(crate) root: Root,
+    pub(crate) engine: Engine,
+    pub(crate) journal: Journal,
+    pub(crate) clock: EngineClock,
+    /// When the newest heartbeat's fence read began that returned open.
+    pub(crate) beat_fresh: BootTime,
+    beats: u64,
+    next_beat: BootTime,
+    beat: Option<(BootTime, Task<Result<BootTime, Failure>>)>,
+    /// Changes of the root that wait for the one in flight.
+    changes: VecDeque<Change>,
+    updating: Option<(Root, Change, Task<Result<(), Failure>>)>,
+    segment: Option<Task<Result<Segment, Failure>>>,
+    checkpoint: Checkpointing,
+    /// What the two named checkpoints refer to, newest first.
+    pub(crate) named: [Option<CheckpointSummary>; 2],
+    next_checkpoint: u32,
+    last_checkpoint: Mark,
+    /// Bytes of the history that were replayed at the start.
+    replayed_bytes: u64,
+    ballast: Option<Task<Result<bool, Failure>>>,
+    /// Full segments whose descriptors, and with them locks, are being closed.
+    closing: Vec<Task<Result<(), Failure>>>,
+    goodbye: Goodbyes,
+    /// Space on the file system at the last look.
+    pub(crate) space: Option<Space>,
+    looking: Option<Task<Result<Space, DiskError>>>,
+    next_look: BootTime,
+}
+
+/// Between two looks at the space that is left.
+const SPACE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The pulse that a start hands over: two beats of one owner are never in flight together.
+pub(crate) struct Pulse {
+    pub(crate) beats: u64,
+    pub(crate) in_flight: Option<Task<Result<BootTime, Failure>>>,
+    pub(crate) next: BootTime,
+}
+
+/// A change of the root.
+enum Change {
+    Announce(Segment),
+    Name(Box<Written>),
+}
+
+/// One checkpoint at a time.
+enum Checkpointing {
+    Idle,
+    /// The image is taken; what it has seen is not confirmed yet.
+    Confirming {
+        image: Image,
+        start: ReplayStart,
+    },
+    Writing(Task<Result<Written, DiskError>>),
+    /// Waiting for the root that names it.
+    Naming,
+    Deleting(Task<Result<(), Failure>>),
+}
+
+/// Where the history stood when the last checkpoint was taken.
+#[derive(Clone, Copy)]
+struct Mark {
+    at: BootTime,
+    records: u64,
+    bytes: u64,
+}
+
+/// The end of a reign in good order.
+enum Goodbyes {
+    NotAsked,
+    /// Nothing new comes in; what is open is being confirmed.
+    Draining,
+    Writing(Task<Result<(), Failure>>),
+}
+
+impl Leading {
+    pub(crate) fn new(
+        files: Files,
+        settings: Settings,
+        started: Started,
+        mut engine: Engine,
+        pulse: Pulse,
+        now: Now,
+    ) -> Leading {
+        let mut clock = EngineClock::start(now, started.engine_time);
+        engine.recovered(clock.read(now));
+        let mut journal = Journal::new(files.clone(), settings.journal, started.journal);
+        let first = started.first_segment;
+        journal.add_segment(first.number, first.file, first.length);
+        let ballast = Task::new(segments::fill_ballast(files.clone(), settings.ballast_bytes));
+        Leading {
+            clock,
+            named: started.named,
+            claim: started.claim,
+            reign: started.reign,
+            root: started.root,
+            engine,
+            beat_fresh: started.fresh_since,
+            beats: pulse.beats,
+            next_beat: pulse.next,
+            beat: pulse.in_flight.map(|task| (now.boot, task)),
+            changes: VecDeque::new(),
+            updating: None,
+            segment: None,
+            checkpoint: Checkpointing::Idle,
+            next_checkpoint: 1,
+            last_checkpoint: Mark {
+                at: now.boot,
+                records: journal.confirmed().0 - started.replayed.0,
+                bytes: 0,
+            },
+            replayed_bytes: started.replayed.1,
+            ballast: (settings.ballast_bytes > 0).then_some(ballast),
+            closing: Vec::new(),
+            goodbye: Goodbyes::NotAsked,
+            space: None,
+            looking: None,
+            next_look: now.boot,
+            journal,
+            files,
+            settings,
+        }
+    }
+
+    /// Lets everything go on as far as it can. `true` when a reign that was asked to end has ended.
+    pub(crate) fn turn(&mut self, now: Now) -> Result<bool, Failure> {
+        while let Some((id, completion)) = self.files.take() {
+            match self.journal.handle(now, id, completion, &self.reign).map_err(failed)? {
+                Handled::Progress => {}
+                Handled::NotMine(completion) => {
+                    unreachable!("only the journal submits without waiting: {completion:?}")
+                }
+            }
+        }
+        while let Some((token, result)) = self.journal.poll_read() {
+            let time = self.clock.read(now);
+            self.engine.loaded(
+                time,
+                token,
+                result.map_err(|damaged| engine::Damaged(damaged.to_string())),
+                &mut self.journal,
+            );
+        }
+        for (_, file) in self.journal.finished_segments() {
+            self.closing.push(Task::new(close(self.files.clone(), file)));
+        }
+        let mut closed = Ok(());
+        self.closing.retain_mut(|task| {
+            task.poll().is_none_or(|result| {
+                closed = closed.clone().and(result);
+                false
+            })
+        });
+        closed?;
+        self.pulse(now)?;
+        self.make_segment()?;
+        self.checkpoint(now)?;
+        self.update_root()?;
+        if let Some(task) = &mut self.ballast
+            && let Some(result) = task.poll()
+        {
+            self.ballast = None;
+            result?;
+        }
+        self.look_at_space(now)?;
+        let time = self.clock.read(now);
+        if self.engine.next_timeout().is_some_and(|at| at <= time) {
+            self.engine.handle_timeout(time, &mut self.journal);
+        }
+        self.flush(now);
+        self.stalls(now)?;
+        self.say_goodbye()
+    }
+
+    /// Hands what was appended to the disk, as far as it is free.
+    pub(crate) fn flush(&mut self, now: Now) {
+        if self.root.sealed.len() < SEALED_URGENT || self.named.iter().all(Option::is_some) {
+            let time = self.clock.read(now);
+            self.journal.pump(now, time.0);
+        }
+    }
+
+    /// When the newest fence read began that returned open.
+    pub(crate) fn fresh_since(&self) -> BootTime {
+        self.journal
+            .newest_open_fence_read()
+            .map_or(self.beat_fresh, |read| read.max(self.beat_fresh))
+    }
+
+    /// Whether anything may leave.
+    pub(crate) fn is_fresh(&self, now: Now) -> bool {
+        now.boot.since(self.fresh_since()) < self.settings.fence_fresh
+    }
+
+    /// When the next turn is due.
+    pub(crate) fn next_deadline(&mut self, now: Now) -> Option<BootTime> {
+        let time = self.clock.read(now);
+        let engine = self
+            .engine
+            .next_timeout()
+            .map(|at| now.boot + Duration::from_millis(at.0.saturating_sub(time.0)));
+        let beat = (self.beat.is_none() && !matches!(self.goodbye, Goodbyes::Writing(_))).then_some(self.next_beat);
+        let look = self.looking.is_none().then_some(self.next_look);
+        let stall = self
+            .oldest_operation()
+            .map(|since| since + self.settings.storage_stall_max);
+        let checkpoint = matches!(self.checkpoint, Checkpointing::Idle)
+            .then(|| self.last_checkpoint.at + self.settings.checkpoint_interval)
+            .filter(|at| *at > now.boot);
+        [engine, beat, stall, checkpoint, look, self.journal.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Asks for a clean end: what is open is confirmed, then GOODBYE is written.
+    pub(crate) fn resign(&mut self) {
+        if matches!(self.goodbye, Goodbyes::NotAsked) {
+            self.goodbye = Goodbyes::Draining;
+        }
+    }
+
+    /// Whether a clean end was asked for.
+    pub(crate) fn is_resigning(&self) -> bool {
+        !matches!(self.goodbye, Goodbyes::NotAsked)
+    }
+
+    /// Since when the oldest disk operation that counts has been out.
+    pub(crate) fn oldest_operation(&self) -> Option<BootTime> {
+        let beat = self.beat.as_ref().map(|(since, _)| *since);
+        [beat, self.journal.oldest_write_since()].into_iter().flatten().min()
+    }
+
+    fn stalls(&self, now: Now) -> Result<(), Failure> {
+        match self.oldest_operation().map(|since| now.boot.since(since)) {
+            Some(waited) if waited >= self.settings.storage_stall_max => Err(Failure::Stalled {
+                seconds: waited.as_secs(),
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn pulse(&mut self, now: Now) -> Result<(), Failure> {
+        if let Some((_, task)) = &mut self.beat {
+            let Some(result) = task.poll() else { return Ok(()) };
+            self.beat = None;
+            self.beat_fresh = self.beat_fresh.max(result?);
+        }
+        // No beat is issued after GOODBYE.
+        if now.boot >= self.next_beat && !matches!(self.goodbye, Goodbyes::Writing(_)) {
+            self.beats += 1;
+            let heartbeat = Heartbeat {
+                counter: self.beats,
+                recovered_bytes: 0,
+                confirmed: self.journal.confirmed_position(),
+            };
+            let beat = heartbeat::beat(self.files.clone(), self.claim.file, self.claim.nonce, heartbeat);
+            let mut task = Task::new(beat);
+            if let Some(result) = task.poll() {
+                self.beat_fresh = self.beat_fresh.max(result?);
+            } else {
+                self.beat = Some((now.boot, task));
+            }
+            self.next_beat = now.boot + self.settings.heartbeat_interval;
+        }
+        Ok(())
+    }
+
+    fn look_at_space(&mut self, now: Now) -> Result<(), Failure> {
+        if let Some(task) = &mut self.looking {
+            let Some(result) = task.poll() else { return Ok(()) };
+            self.looking = None;
+            self.space = Some(result.map_err(Failure::Disk)?);
+        }
+        if now.boot >= self.next_look {
+            let files = self.files.clone();
+            self.looking = Some(Task::new(async move { files.space().await }));
+            self.next_look = now.boot + SPACE_INTERVAL;
+            return self.look_at_space(now);
+        }
+        Ok(())
+    }
+
+    fn make_segment(&mut self) -> Result<(), Failure> {
+        if let Some(task) = &mut self.segment {
+            let Some(result) = task.poll() else { return Ok(()) };
+            self.segment = None;
+            self.changes.push_back(Change::Announce(result?));
+        }
+        let announcing = |change: &Change| matches!(change, Change::Announce(_));
+        let under_way = self.changes.iter().any(announcing)
+            || self.updating.as_ref().is_some_and(|(_, change, _)| announcing(change));
+        if !under_way && let Some(number) = self.journal.wants_segment() {
+            let bytes = self.settings.journal.segment_bytes;
+            self.segment = Some(Task::new(segments::create_when_there_is_space(
+                self.files.clone(),
+                self.claim.epoch,
+                number,
+                bytes,
+            )));
+        }
+        Ok(())
+    }
+
+    fn update_root(&mut self) -> Result<(), Failure> {
+        loop {
+            if let Some((_, _, task)) = &mut self.updating {
+                let Some(result) = task.poll() else { return Ok(()) };
+                result?;
+                let (root, change, _) = self.updating.take().expect("it was just polled");
+                self.root = root;
+                self.in_force(change);
+            }
+            let Some(change) = self.changes.pop_front() else {
+                return Ok(());
+            };
+            let mut root = self.root.clone();
+            root.update += 1;
+            match &change {
+                Change::Announce(segment) => root.highest_segment = segment.number,
+                Change::Name(written) => {
+                    let older = self.named[0].as_ref();
+                    root.checkpoints = [Some(written.summary.name), older.map(|older| older.name)];
+                    root.sealed = journal::needed_seals(&root.sealed, older);
+                }
+            }
+            let (files, file, next) = (self.files.clone(), self.claim.file, root.clone());
+            let task = Task::new(async move { crate::root::write(&files, file, &next).await });
+            self.updating = Some((root, change, task));
+        }
+    }
+
+    fn in_force(&mut self, change: Change) {
+        match change {
+            Change::Announce(segment) => self.journal.add_segment(segment.number, segment.file, segment.length),
+            Change::Name(written) => {
+                self.engine.stored(&written.references);
+                self.named = [Some(written.summary), self.named[0].take()];
+                let plan = deletion::Plan {
+                    claim: self.claim,
+                    named: self.named.clone(),
+                };
+                self.checkpoint = Checkpointing::Deleting(Task::new(deletion::delete(self.files.clone(), plan)));
+            }
+        }
+    }
+
+    fn checkpoint(&mut self, now: Now) -> Result<(), Failure> {
+        loop {
+            match &mut self.checkpoint {
+                Checkpointing::Idle => {
+                    if !self.checkpoint_is_due(now) {
+                        return Ok(());
+                    }
+                    self.last_checkpoint = self.mark(now);
+                    self.checkpoint = Checkpointing::Confirming {
+                        start: self.journal.replay_start(),
+                        image: self.engine.image(),
+                    };
+                }
+                Checkpointing::Confirming { image, start } => {
+                    if !self.journal.is_confirmed(image.through, start)
+                        && !cfg!(holdfast_mutant = "checkpoint-of-unconfirmed")
+                    {
+                        return Ok(());
+                    }
+                    let name = CheckpointName {
+                        epoch: self.claim.epoch,
+                        number: self.next_checkpoint,
+                    };
+                    self.next_checkpoint += 1;
+                    let request = CheckpointRequest {
+                        name,
+                        image: image.clone(),
+                        start: *start,
+                        engine_time: self.clock.read(now).0,
+                        owners: self.journal.owners().clone(),
+                        previous: self.named[0].clone(),
+                    };
+                    let writing = journal::write_checkpoint(self.files.clone(), request);
+                    self.checkpoint = Checkpointing::Writing(Task::new(writing));
+                }
+                Checkpointing::Writing(task) => {
+                    match task.poll() {
+                        None => return Ok(()),
+                        Some(Ok(written)) => {
+                            self.changes.push_back(Change::Name(Box::new(written)));
+                            self.checkpoint = Checkpointing::Naming;
+                        }
+                        // Tried again under a new name when the next one is due; the deletion behind it removes what this one left.
+                        Some(Err(error)) if error.kind == DiskErrorKind::NoSpace => {
+                            self.checkpoint = Checkpointing::Idle
+                        }
+                        Some(Err(error)) => return Err(Failure::Disk(error)),
+                    }
+                }
+                Checkpointing::Naming => return Ok(()),
+                Checkpointing::Deleting(task) => {
+                    let Some(result) = task.poll() else { return Ok(()) };
+                    result?;
+                    self.checkpoint = Checkpointing::Idle;
+                }
+            }
+        }
+    }
+
+    fn mark(&self, now: Now) -> Mark {
+        Mark {
+            at: now.boot,
+            records: self.journal.appended().0,
+            bytes: self.replayed_bytes + self.journal.bytes_written(),
+        }
+    }
+
+    fn checkpoint_is_due(&self, now: Now) -> bool {
+        let (last, next) = (self.last_checkpoint, self.mark(now));
+        if self.root.sealed.len() >= SEALED_URGENT / 2 && self.named.iter().any(Option::is_none) {
+            return true;
+        }
+        next.records > last.records
+            && (now.boot.since(last.at) >= self.settings.checkpoint_interval
+                || next.records - last.records >= self.settings.checkpoint_records
+                || next.bytes - last.bytes >= self.settings.checkpoint_bytes)
+    }
+
+    fn say_goodbye(&mut self) -> Result<bool, Failure> {
+        match &mut self.goodbye {
+            Goodbyes::NotAsked => Ok(false),
+            Goodbyes::Draining => {
+                if self.journal.confirmed() < self.journal.appended() || self.beat.is_some() || self.updating.is_some()
+                {
+                    return Ok(false);
+                }
+                let cell = Goodbye(GoodbyeReason::Stopped).encode(self.claim.nonce);
+                let (files, file) = (self.files.clone(), self.claim.file);
+                let task = Task::new(async move { claims::write_cell(&files, file, Cell::Goodbye, cell).await });
+                self.goodbye = Goodbyes::Writing(task);
+                self.say_goodbye()
+            }
+            Goodbyes::Writing(task) => match task.poll() {
+                None => Ok(false),
+                Some(result) => result.map(|()| true),
+            },
+        }
+    }
+
+    /// Bytes of segments that are kept, and of the ballast.
+    pub(crate) fn store_bytes(&self) -> u64 {
+        let lowest = match &self.named {
+            [Some(newer), Some(older)] => newer.lowest_segment.min(older.lowest_segment).0,
+            [_, None] | [None, _] => self
+                .journal
+                .owners()
+                .iter()
+                .next()
+                .map_or(self.root.first_segment.0, |owner| owner.first.0),
+        };
+        let segments = u64::from(self.root.highest_segment.0.saturating_sub(lowest) + 1);
+        segments * u64::from(self.settings.journal.segment_bytes) + self.settings.ballast_bytes
+    }
+
+    /// Engine time now.
+    pub(crate) fn time(&mut self, now: Now) -> EngineTime {
+        self.clock.read(now)
+    }
+}
+
+fn failed(failure: JournalFailure) -> Failure {
+    match failure {
+        JournalFailure::Fenced { by } => Failure::Fenced { by },
+        JournalFailure::Io(error) => Failure::Disk(error),
+    }
+}
+
+async fn close(files: Files, file: FileId) -> Result<(), Failure> {
+    files.close(file).await.map_err(Failure::Disk)
+}

@@ -1,0 +1,352 @@
+//! Who gets to lead: starts on a simulated disk, alone and against each other.
+
+use std::time::Duration;
+
+use leadership::{Addresses, Cell, names};
+use message::Epoch;
+use node::{End, Failure, Node, NodeIdentity, Role, Settings};
+use platform::{FileSystem, Now};
+use simulated::{
+    Crash, FaultPlan, Landed, MachineNumber, Prng, ProcessNumber, SimulatedClock, SimulatedStorage, Stalled,
+};
+
+struct World {
+    storage: SimulatedStorage,
+    machine: MachineNumber,
+    clock: SimulatedClock,
+    random: Prng,
+}
+
+struct Broker {
+    node: Node,
+    process: ProcessNumber,
+}
+
+fn settings() -> Settings {
+    let mut settings = Settings {
+        ballast_bytes: 0,
+        ..Settings::default()
+    };
+    settings.journal.segment_bytes = 256 << 10;
+    settings.journal.batch_bytes_max = 16 << 10;
+    settings
+}
+
+impl World {
+    fn new(file_system: FileSystem) -> World {
+        let storage = SimulatedStorage::with_file_system(7, FaultPlan::calm(), file_system);
+        let machine = storage.boot_machine("first");
+        World {
+            storage,
+            machine,
+            clock: SimulatedClock::new(Duration::from_secs(100), 0),
+            random: Prng::new(7),
+        }
+    }
+
+    fn now(&self) -> Now {
+        self.clock.now(self.storage.now())
+    }
+
+    fn start(&mut self, settings: Settings) -> Broker {
+        let disk = self.storage.start_process(self.machine);
+        let process = disk.process();
+        let identity = NodeIdentity {
+            process: disk.identity(),
+            addresses: Addresses {
+                clients: vec!["stomp://127.0.0.1:61613".into()],
+                ..Addresses::default()
+            },
+            version: "0.1.0".into(),
+        };
+        let now = self.now();
+        Broker {
+            node: Node::new(Box::new(disk), settings, identity, &mut self.random, now),
+            process,
+        }
+    }
+
+    /// Lets the brokers run until `done`, or for at most `limit` of simulated time; gives the time taken.
+    fn run(&self, limit: Duration, brokers: &mut [&mut Broker], done: impl Fn(&[&mut Broker]) -> bool) -> Duration {
+        let begun = self.storage.now();
+        let end = begun + limit;
+        loop {
+            let now = self.now();
+            brokers.iter_mut().for_each(|broker| broker.node.turn(now));
+            if done(brokers) || self.storage.now() >= end {
+                return self.storage.now().since(begun);
+            }
+            let deadlines = brokers
+                .iter_mut()
+                .filter_map(|broker| broker.node.next_deadline(now))
+                .map(|at| self.clock.world(at));
+            // A broker that gets no turns does not collect what its disk has completed: step past that.
+            let step = self.storage.now() + Duration::from_micros(50);
+            let completion = self
+                .storage
+                .next_completion_at()
+                .map(|at| if at > self.storage.now() { at } else { step });
+            let next = deadlines.chain(completion).min().unwrap_or(end);
+            self.storage
+                .advance_to(next.max(self.storage.now() + Duration::from_nanos(1)).min(end));
+        }
+    }
+
+    fn lead(&self, broker: &mut Broker) -> Duration {
+        let took = self.run(Duration::from_secs(20), &mut [broker], |brokers| {
+            brokers[0].node.end().is_some() || brokers[0].node.status(self.now()).role == Role::Leading
+        });
+        let status = broker.node.status(self.now());
+        assert_eq!(status.role, Role::Leading, "{:?} {}", broker.node.end(), status.phase);
+        took
+    }
+
+    fn end(&self, broker: &mut Broker) -> End {
+        self.run(Duration::from_secs(200), &mut [broker], |brokers| {
+            brokers[0].node.end().is_some()
+        });
+        broker.node.end().cloned().expect("it was to end")
+    }
+
+    fn kill(&self, broker: Broker) {
+        self.storage.crash(Crash::Process(broker.process), Landed::None);
+    }
+}
+
+fn epoch(world: &World, broker: &Broker) -> Option<Epoch> {
+    broker.node.status(world.now()).epoch
+}
+
+#[test]
+fn a_fresh_directory_is_led_at_once_and_again_after_a_clean_stop() {
+    let mut world = World::new(FileSystem::Local);
+    let mut first = world.start(settings());
+    assert!(world.lead(&mut first) < Duration::from_millis(100));
+    assert_eq!(epoch(&world, &first), Some(Epoch(1)));
+    first.node.stop(world.now());
+    assert!(matches!(world.end(&mut first), End::Stopped));
+    world.kill(first);
+    let mut second = world.start(settings());
+    assert!(
+        world.lead(&mut second) < Duration::from_millis(100),
+        "a goodbye need not be waited for"
+    );
+    assert_eq!(epoch(&world, &second), Some(Epoch(2)));
+}
+
+#[test]
+fn a_restart_after_kill_serves_at_once_on_a_local_disk() {
+    let mut world = World::new(FileSystem::Local);
+    let mut first = world.start(settings());
+    world.lead(&mut first);
+    world.kill(first);
+    let mut second = world.start(settings());
+    assert!(
+        world.lead(&mut second) < Duration::from_millis(100),
+        "its process is proved gone"
+    );
+}
+
+#[test]
+fn a_restart_after_a_reboot_serves_at_once_on_a_local_disk() {
+    let mut world = World::new(FileSystem::Local);
+    let mut first = world.start(settings());
+    world.lead(&mut first);
+    world.storage.reboot_machine(world.machine, &Landed::None);
+    drop(first);
+    let mut second = world.start(settings());
+    assert!(
+        world.lead(&mut second) < Duration::from_millis(100),
+        "another boot proves it gone"
+    );
+}
+
+#[test]
+fn on_a_shared_file_system_a_dead_leader_is_waited_for_until_it_is_silent() {
+    let mut world = World::new(FileSystem::Nfs4);
+    let shared = || Settings {
+        shared_unknown: true,
+        ..settings()
+    };
+    let mut first = world.start(shared());
+    world.lead(&mut first);
+    world.kill(first);
+    world.machine = world.storage.boot_machine("second");
+    let mut second = world.start(shared());
+    let took = world.lead(&mut second);
+    assert!(
+        (Duration::from_secs(3)..Duration::from_secs(4)).contains(&took),
+        "{took:?}"
+    );
+}
+
+#[test]
+fn an_unknown_file_system_is_refused_unless_asked_for() {
+    for file_system in [FileSystem::Unknown("fuse.sshfs".into()), FileSystem::Nfs4] {
+        let mut world = World::new(file_system);
+        let mut broker = world.start(settings());
+        let End::Failed(Failure::Unfit(text)) = world.end(&mut broker) else {
+            panic!("it was to refuse")
+        };
+        assert!(text.contains("--shared-unknown"), "{text}");
+        assert!(
+            world.storage.files().is_empty(),
+            "nothing was written: {:?}",
+            world.storage.files()
+        );
+    }
+}
+
+#[test]
+fn a_second_process_ends_and_says_who_leads_while_the_first_goes_on() {
+    let mut world = World::new(FileSystem::Local);
+    let mut first = world.start(settings());
+    world.lead(&mut first);
+    let mut second = world.start(settings());
+    let took = world.run(Duration::from_secs(5), &mut [&mut first, &mut second], |brokers| {
+        brokers[1].node.end().is_some()
+    });
+    let Some(End::Failed(Failure::AnotherLeads {
+        epoch: Epoch(1),
+        identity: Some(identity),
+    })) = second.node.end()
+    else {
+        panic!("{:?}", second.node.end())
+    };
+    assert_eq!(identity.addresses.clients, ["stomp://127.0.0.1:61613"]);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(first.node.end().is_none());
+    assert_eq!(
+        world
+            .storage
+            .files()
+            .iter()
+            .filter(|name| name.starts_with("epochs/"))
+            .count(),
+        1,
+        "nothing is left of it"
+    );
+}
+
+#[test]
+fn two_that_start_together_end_as_one_leader() {
+    for seed in 0..50 {
+        let mut world = World::new(FileSystem::Local);
+        world.storage.reseed(seed);
+        world.random = Prng::new(seed);
+        let (mut first, mut second) = (world.start(settings()), world.start(settings()));
+        world.run(Duration::from_secs(10), &mut [&mut first, &mut second], |_| false);
+        let leading = [&first, &second]
+            .iter()
+            .filter(|broker| broker.node.status(world.now()).role == Role::Leading)
+            .count();
+        assert_eq!(
+            leading,
+            1,
+            "seed {seed}: {:?} and {:?}",
+            first.node.end(),
+            second.node.end()
+        );
+    }
+}
+
+#[test]
+fn a_frozen_leader_that_was_succeeded_sends_nothing_and_ends_when_it_wakes() {
+    let mut world = World::new(FileSystem::Local);
+    let mut first = world.start(settings());
+    world.lead(&mut first);
+    // Only the second is given turns: the first is frozen, alive and silent.
+    let mut second = world.start(settings());
+    world.lead(&mut second);
+    assert!(!first.node.may_send(world.now()), "its last open fence read is too old");
+    let End::Failed(Failure::Fenced { by: Epoch(2) }) = world.end(&mut first) else {
+        panic!("{:?}", first.node.end())
+    };
+    assert!(second.node.end().is_none());
+}
+
+#[test]
+fn a_stalled_disk_silences_the_leader_and_ends_it_only_after_storage_stall_max() {
+    let mut world = World::new(FileSystem::Local);
+    let mut broker = world.start(settings());
+    world.lead(&mut broker);
+    world
+        .storage
+        .stall(Stalled::Everything, world.storage.now() + Duration::from_secs(40));
+    world.run(Duration::from_secs(10), &mut [&mut broker], |_| false);
+    let status = broker.node.status(world.now());
+    assert!(status.not_ready.is_some() && !broker.node.may_send(world.now()));
+    world.run(Duration::from_secs(40), &mut [&mut broker], |_| false);
+    assert_eq!(
+        broker.node.status(world.now()).not_ready,
+        None,
+        "a stall of 40 s is no failure"
+    );
+
+    world
+        .storage
+        .stall(Stalled::Everything, world.storage.now() + Duration::from_secs(500));
+    assert!(matches!(world.end(&mut broker), End::Failed(Failure::Stalled { .. })));
+}
+
+#[test]
+fn a_missing_claim_is_damage_and_a_history_is_never_begun_over_an_older_one() {
+    let mut world = World::new(FileSystem::Local);
+    for _ in 0..2 {
+        let mut broker = world.start(settings());
+        world.lead(&mut broker);
+        world.kill(broker);
+    }
+    let refusal = |world: &mut World| {
+        let mut broker = world.start(settings());
+        match world.end(&mut broker) {
+            End::Failed(Failure::Damage { file, .. }) => file,
+            end => panic!("it was to refuse: {end:?}"),
+        }
+    };
+    world.storage.remove_file(&names::claim(Epoch(1)));
+    assert_eq!(refusal(&mut world), "epochs/00000001");
+    world.storage.remove_file(&names::claim(Epoch(2)));
+    assert_eq!(refusal(&mut world), "epochs", "FORMAT says that somebody has led here");
+    world.storage.remove_file(names::FORMAT);
+    assert!(refusal(&mut world).starts_with("journal/"), "segments say so too");
+}
+
+#[test]
+fn damage_in_a_claim_is_warned_of_where_a_copy_is_left_and_refused_where_none_is() {
+    let offset = |cell: Cell| cell.offset() + 40;
+    let cases: [(&[Cell], bool); 6] = [
+        (&[Cell::RootA], true),
+        (&[Cell::RootB], true),
+        (&[Cell::Identity], true),
+        (&[Cell::Heartbeat], true),
+        (&[Cell::Fence], true),
+        (&[Cell::RootA, Cell::RootB], false),
+    ];
+    for (cells, starts) in cases {
+        let mut world = World::new(FileSystem::Local);
+        let mut broker = world.start(settings());
+        world.lead(&mut broker);
+        world.kill(broker);
+        for cell in cells {
+            assert!(world.storage.flip_bit(&names::claim(Epoch(1)), offset(*cell), 3));
+        }
+        let mut broker = world.start(settings());
+        world.run(Duration::from_secs(20), &mut [&mut broker], |brokers| {
+            brokers[0].node.end().is_some() || brokers[0].node.status(world.now()).role == Role::Leading
+        });
+        let warnings = broker.node.status(world.now()).warnings;
+        match broker.node.end() {
+            None => assert!(starts, "{cells:?}"),
+            Some(End::Failed(Failure::Damage {
+                file, offset: Some(_), ..
+            })) => {
+                assert!(!starts, "{cells:?} refused in {file}");
+                assert_eq!(file, "epochs/00000001");
+            }
+            Some(end) => panic!("{cells:?}: {end:?}"),
+        }
+        let is_silent = cells.contains(&Cell::Fence) || !starts;
+        assert_eq!(warnings.is_empty(), is_silent, "{cells:?}: {warnings:?}");
+    }
+}
