@@ -1,16 +1,17 @@
 //! The commit loop of a leader and the procedures that run beside it.
 //!
-//! One procedure of a kind at a time: the heartbeat, the root's update, the next segment, the checkpoint with the deletion behind it, the ballast. Each is a [`Task`] that is
+//! One procedure of a kind at a time: the heartbeat, the root's update, the next segment, the checkpoint with the deletion behind it. Each is a [`Task`] that is
 //! polled at every turn. Invariants: a segment goes to the journal only after the root that announces it is in force; a checkpoint is written only from what is confirmed and used for deletion
 //! only after the root that names it is in force.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::Duration;
 
 use engine::{Engine, EngineTime};
 use journal::{CheckpointRequest, CheckpointSummary, Handled, Journal, JournalFailure, ReplayStart, Written};
 use leadership::{Cell, Goodbye, GoodbyeReason, Heartbeat, Root, SEALED_URGENT};
-use platform::{BootTime, DiskError, DiskErrorKind, FileId, Files, Now, Space, Task};
+use platform::{BootTime, DiskError, DiskErrorKind, FileId, Files, Now, Task};
 use record::{CheckpointName, Image, Store};
 
 use crate::claims;
@@ -20,6 +21,7 @@ use crate::failure::Failure;
 use crate::heartbeat;
 use crate::segments::{self, Segment};
 use crate::settings::Settings;
+use crate::space::{self, SpaceWatch};
 use crate::start::{OwnClaim, Started};
 
 /// A leader's state.
@@ -49,18 +51,12 @@ pub(crate) struct Leading {
     last_checkpoint: Mark,
     /// Bytes of the history that were replayed at the start.
     replayed_bytes: u64,
-    ballast: Option<Task<Result<bool, Failure>>>,
     /// Full segments whose descriptors, and with them locks, are being closed.
     closing: Vec<Task<Result<(), Failure>>>,
     goodbye: Goodbyes,
-    /// Space on the file system at the last look.
-    pub(crate) space: Option<Space>,
-    looking: Option<Task<Result<Space, DiskError>>>,
-    next_look: BootTime,
+    /// Space on the disk, and what follows from it.
+    pub(crate) space: SpaceWatch,
 }
-
-/// Between two looks at the space that is left.
-const SPACE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The pulse that a start hands over: two beats of one owner are never in flight together.
 pub(crate) struct Pulse {
@@ -119,7 +115,12 @@ impl Leading {
         let mut journal = Journal::new(files.clone(), settings.journal, started.journal);
         let first = started.first_segment;
         journal.add_segment(first.number, first.file, first.length);
-        let ballast = Task::new(segments::fill_ballast(files.clone(), settings.ballast_bytes));
+        let space = SpaceWatch::new(
+            files.clone(),
+            settings.journal.segment_bytes,
+            settings.ballast_bytes,
+            now,
+        );
         Leading {
             clock,
             named: started.named,
@@ -142,12 +143,9 @@ impl Leading {
                 bytes: 0,
             },
             replayed_bytes: started.replayed.1,
-            ballast: (settings.ballast_bytes > 0).then_some(ballast),
             closing: Vec::new(),
             goodbye: Goodbyes::NotAsked,
-            space: None,
-            looking: None,
-            next_look: now.boot,
+            space,
             journal,
             files,
             settings,
@@ -188,13 +186,7 @@ impl Leading {
         self.make_segment()?;
         self.checkpoint(now)?;
         self.update_root()?;
-        if let Some(task) = &mut self.ballast
-            && let Some(result) = task.poll()
-        {
-            self.ballast = None;
-            result?;
-        }
-        self.look_at_space(now)?;
+        self.watch_space(now)?;
         let time = self.clock.read(now);
         if self.engine.next_timeout().is_some_and(|at| at <= time) {
             self.engine.handle_timeout(time, &mut self.journal);
@@ -232,7 +224,7 @@ impl Leading {
             .next_timeout()
             .map(|at| now.boot + Duration::from_millis(at.0.saturating_sub(time.0)));
         let beat = (self.beat.is_none() && !matches!(self.goodbye, Goodbyes::Writing(_))).then_some(self.next_beat);
-        let look = self.looking.is_none().then_some(self.next_look);
+        let look = self.space.next_deadline();
         let stall = self
             .oldest_operation()
             .map(|since| since + self.settings.storage_stall_max);
@@ -298,17 +290,9 @@ impl Leading {
         Ok(())
     }
 
-    fn look_at_space(&mut self, now: Now) -> Result<(), Failure> {
-        if let Some(task) = &mut self.looking {
-            let Some(result) = task.poll() else { return Ok(()) };
-            self.looking = None;
-            self.space = Some(result.map_err(Failure::Disk)?);
-        }
-        if now.boot >= self.next_look {
-            let files = self.files.clone();
-            self.looking = Some(Task::new(async move { files.space().await }));
-            self.next_look = now.boot + SPACE_INTERVAL;
-            return self.look_at_space(now);
+    fn watch_space(&mut self, now: Now) -> Result<(), Failure> {
+        if self.space.turn(now, self.journal.free_segments(), self.store_bytes())? {
+            self.engine.set_store_full(space::refusal(self.space.sends));
         }
         Ok(())
     }
@@ -324,12 +308,10 @@ impl Leading {
             || self.updating.as_ref().is_some_and(|(_, change, _)| announcing(change));
         if !under_way && let Some(number) = self.journal.wants_segment() {
             let bytes = self.settings.journal.segment_bytes;
-            self.segment = Some(Task::new(segments::create_when_there_is_space(
-                self.files.clone(),
-                self.claim.epoch,
-                number,
-                bytes,
-            )));
+            let shortage = Rc::clone(&self.space.shortage);
+            let making =
+                segments::create_when_there_is_space(self.files.clone(), self.claim.epoch, number, bytes, shortage);
+            self.segment = Some(Task::new(making));
         }
         Ok(())
     }
@@ -430,6 +412,11 @@ impl Leading {
                 Checkpointing::Deleting(task) => {
                     let Some(result) = task.poll() else { return Ok(()) };
                     result?;
+                    // A descriptor that is left open would keep the space of a file that is gone.
+                    if let [Some(newer), Some(older)] = &self.named {
+                        self.journal
+                            .forget_segments(newer.lowest_segment.min(older.lowest_segment));
+                    }
                     self.checkpoint = Checkpointing::Idle;
                 }
             }

@@ -20,6 +20,7 @@ mod peers;
 mod root;
 mod segments;
 mod settings;
+mod space;
 mod start;
 mod status;
 

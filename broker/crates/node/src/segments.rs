@@ -2,6 +2,10 @@
 //!
 //! A segment exists whole before anybody hears of it: created with O_EXCL, its space reserved, synced with its directory, locked; then announced in the root; then written.
 
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
 use leadership::names;
 use message::Epoch;
 use platform::{Class, DiskErrorKind, FileId, Files, Open};
@@ -94,7 +98,16 @@ pub(crate) async fn fill_ballast(files: Files, bytes: u64) -> Result<bool, Failu
 }
 
 /// Between two tries to make a segment on a full disk.
-const SPACE_RETRY: std::time::Duration = std::time::Duration::from_millis(250);
+const SPACE_RETRY: Duration = Duration::from_millis(250);
+
+/// What the maker of a segment on a full disk and the commit loop tell each other.
+#[derive(Debug, Default)]
+pub(crate) struct Shortage {
+    /// The last attempt found no space.
+    pub(crate) refused: Cell<bool>,
+    /// The segment is needed now: the ballast may be given up for it.
+    pub(crate) urgent: Cell<bool>,
+}
 
 /// Makes a segment as soon as the disk has room for it: a full disk is not a failure.
 pub(crate) async fn create_when_there_is_space(
@@ -102,14 +115,27 @@ pub(crate) async fn create_when_there_is_space(
     epoch: Epoch,
     number: SegmentNumber,
     length: u32,
+    shortage: Rc<Shortage>,
 ) -> Result<Segment, Failure> {
     loop {
-        match create(files.clone(), epoch, number, length).await {
-            Err(Failure::Disk(error)) if error.kind == DiskErrorKind::NoSpace => {
-                discard(&files, epoch, number).await?;
-                files.sleep_until(files.now().boot + SPACE_RETRY).await;
+        // Asked first: writing zeros until the disk is full would take the last space from everybody else, four times a second.
+        let space = files.space().await.map_err(Failure::Disk)?;
+        let unlimited = journal::reservation(space.total) == journal::Reservation::SizeOnly;
+        if unlimited || space.available >= length.into() {
+            match create(files.clone(), epoch, number, length).await {
+                Err(Failure::Disk(error)) if error.kind == DiskErrorKind::NoSpace => {
+                    discard(&files, epoch, number).await?
+                }
+                result => {
+                    shortage.refused.set(false);
+                    return result;
+                }
             }
-            result => return result,
         }
+        shortage.refused.set(true);
+        if shortage.urgent.get() {
+            release_ballast(&files).await?;
+        }
+        files.sleep_until(files.now().boot + SPACE_RETRY).await;
     }
 }

@@ -225,7 +225,14 @@ async fn claim(context: &StartContext) -> Result<(OwnClaim, Survey), Failure> {
         version: context.version.clone(),
     };
     let temporary = names::temporary_claim(context.nonce);
-    let file = write_temporary(context, &temporary, claims::compose(&identity)?).await?;
+    let file = match write_temporary(context, &temporary, claims::compose(&identity)?).await {
+        Err(Failure::Disk(error)) if error.kind == DiskErrorKind::NoSpace => {
+            segments::release_ballast(files).await?;
+            files.unlink(&temporary).await.map_err(Failure::Disk)?;
+            write_temporary(context, &temporary, claims::compose(&identity)?).await?
+        }
+        written => written?,
+    };
     let claimed = link_when_silent(context, &temporary, file).await;
     match files.unlink(&temporary).await {
         Err(error) if error.kind != DiskErrorKind::NotFound => claimed.and(Err(Failure::Disk(error))),

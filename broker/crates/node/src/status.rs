@@ -47,6 +47,8 @@ pub struct NodeStatus {
     pub oldest_operation: Option<Duration>,
     /// Whether a write waits for space.
     pub lacks_space: bool,
+    /// Whether persistent sends are refused for want of space.
+    pub sends_refused: bool,
     /// Space on the file system at the last look.
     pub space: Option<Space>,
     /// Segments written or reserved by this epoch, and bytes of batches confirmed by it.
@@ -75,6 +77,7 @@ impl Node {
             appended: Sequence::NONE,
             oldest_operation: None,
             lacks_space: false,
+            sends_refused: false,
             space: None,
             journal_bytes: 0,
             store_bytes: 0,
@@ -94,7 +97,8 @@ impl Node {
                 status.appended = leading.journal.appended();
                 status.oldest_operation = oldest;
                 status.lacks_space = leading.journal.lacks_space();
-                status.space = leading.space;
+                status.sends_refused = leading.space.sends != journal::Sends::GoOn;
+                status.space = leading.space.last;
                 status.journal_bytes = leading.journal.bytes_written();
                 status.store_bytes = leading.store_bytes();
                 let stale = now.boot.since(leading.fresh_since());

@@ -2,116 +2,13 @@
 
 use std::time::Duration;
 
-use leadership::{Addresses, Cell, names};
+use leadership::{Cell, names};
 use message::Epoch;
-use node::{End, Failure, Node, NodeIdentity, Role, Settings};
-use platform::{FileSystem, Now};
-use simulated::{
-    Crash, FaultPlan, Landed, MachineNumber, Prng, ProcessNumber, SimulatedClock, SimulatedStorage, Stalled,
-};
+use node::{End, Failure, Role, Settings};
+use platform::FileSystem;
+use simulated::{Landed, Prng, Stalled};
 
-struct World {
-    storage: SimulatedStorage,
-    machine: MachineNumber,
-    clock: SimulatedClock,
-    random: Prng,
-}
-
-struct Broker {
-    node: Node,
-    process: ProcessNumber,
-}
-
-fn settings() -> Settings {
-    let mut settings = Settings {
-        ballast_bytes: 0,
-        ..Settings::default()
-    };
-    settings.journal.segment_bytes = 256 << 10;
-    settings.journal.batch_bytes_max = 16 << 10;
-    settings
-}
-
-impl World {
-    fn new(file_system: FileSystem) -> World {
-        let storage = SimulatedStorage::with_file_system(7, FaultPlan::calm(), file_system);
-        let machine = storage.boot_machine("first");
-        World {
-            storage,
-            machine,
-            clock: SimulatedClock::new(Duration::from_secs(100), 0),
-            random: Prng::new(7),
-        }
-    }
-
-    fn now(&self) -> Now {
-        self.clock.now(self.storage.now())
-    }
-
-    fn start(&mut self, settings: Settings) -> Broker {
-        let disk = self.storage.start_process(self.machine);
-        let process = disk.process();
-        let identity = NodeIdentity {
-            process: disk.identity(),
-            addresses: Addresses {
-                clients: vec!["stomp://127.0.0.1:61613".into()],
-                ..Addresses::default()
-            },
-            version: "0.1.0".into(),
-        };
-        let now = self.now();
-        Broker {
-            node: Node::new(Box::new(disk), settings, identity, &mut self.random, now),
-            process,
-        }
-    }
-
-    /// Lets the brokers run until `done`, or for at most `limit` of simulated time; gives the time taken.
-    fn run(&self, limit: Duration, brokers: &mut [&mut Broker], done: impl Fn(&[&mut Broker]) -> bool) -> Duration {
-        let begun = self.storage.now();
-        let end = begun + limit;
-        loop {
-            let now = self.now();
-            brokers.iter_mut().for_each(|broker| broker.node.turn(now));
-            if done(brokers) || self.storage.now() >= end {
-                return self.storage.now().since(begun);
-            }
-            let deadlines = brokers
-                .iter_mut()
-                .filter_map(|broker| broker.node.next_deadline(now))
-                .map(|at| self.clock.world(at));
-            // A broker that gets no turns does not collect what its disk has completed: step past that.
-            let step = self.storage.now() + Duration::from_micros(50);
-            let completion = self
-                .storage
-                .next_completion_at()
-                .map(|at| if at > self.storage.now() { at } else { step });
-            let next = deadlines.chain(completion).min().unwrap_or(end);
-            self.storage
-                .advance_to(next.max(self.storage.now() + Duration::from_nanos(1)).min(end));
-        }
-    }
-
-    fn lead(&self, broker: &mut Broker) -> Duration {
-        let took = self.run(Duration::from_secs(20), &mut [broker], |brokers| {
-            brokers[0].node.end().is_some() || brokers[0].node.status(self.now()).role == Role::Leading
-        });
-        let status = broker.node.status(self.now());
-        assert_eq!(status.role, Role::Leading, "{:?} {}", broker.node.end(), status.phase);
-        took
-    }
-
-    fn end(&self, broker: &mut Broker) -> End {
-        self.run(Duration::from_secs(200), &mut [broker], |brokers| {
-            brokers[0].node.end().is_some()
-        });
-        broker.node.end().cloned().expect("it was to end")
-    }
-
-    fn kill(&self, broker: Broker) {
-        self.storage.crash(Crash::Process(broker.process), Landed::None);
-    }
-}
+use crate::world::{Broker, World, settings};
 
 fn epoch(world: &World, broker: &Broker) -> Option<Epoch> {
     broker.node.status(world.now()).epoch
