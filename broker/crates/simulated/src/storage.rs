@@ -171,6 +171,11 @@ impl SimulatedStorage {
         self.with(|world| world.next_completion_at())
     }
 
+    /// When the next operation that is under way completes; what waits to be collected aside, because a process that does not run leaves it waiting.
+    pub fn next_finish_at(&self) -> Option<BootTime> {
+        self.with(|world| world.next_finish_at())
+    }
+
     /// Lets everything happen that happens up to a moment, late landings of the dead included. Time never runs back.
     pub fn advance_to(&self, moment: BootTime) {
         self.with(|world| world.advance_to(moment));

@@ -193,6 +193,10 @@ impl World {
         {
             return Some(self.now);
         }
+        self.next_finish_at()
+    }
+
+    pub(crate) fn next_finish_at(&self) -> Option<BootTime> {
         self.events
             .iter()
             .find(|(_, event)| matches!(event, Event::Finish { .. }))

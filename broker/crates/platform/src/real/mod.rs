@@ -5,7 +5,7 @@
 //!
 //! Invariants: nothing here waits on behalf of its caller but [`RealDisk::open`] and [`this_process`]; everything is relative to one directory descriptor,
 //! so that a mount that vanishes is an error and never the bare directory below it.
-//! Deliberately absent: retries (but for EINTR), deadlines (the owner knows what it waits for), mappings.
+//! Deliberately absent: retries (but for EINTR), deadlines (the owner knows what it waits for), mappings (but in [`OfflineDisk`], for tools).
 //! Tests: `platform/tests/real_disk.rs`, and `simulated/tests/conformance.rs` on both disks.
 #![allow(
     clippy::disallowed_methods,
@@ -19,6 +19,7 @@ mod disk;
 mod errors;
 mod file;
 mod file_system;
+mod offline;
 mod open_error;
 mod process;
 mod queue;
@@ -27,6 +28,7 @@ mod random;
 pub use clock::RealClock;
 pub use descriptors::raise_descriptor_limit;
 pub use disk::RealDisk;
+pub use offline::OfflineDisk;
 pub use open_error::OpenError;
 pub use process::this_process;
 pub use random::RealRandom;

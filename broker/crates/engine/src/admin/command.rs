@@ -1,0 +1,116 @@
+//! What an administrator may ask, and what comes back: plain data.
+
+use std::sync::Arc;
+
+use message::{Destination, Message, MessageNumber};
+
+/// Names an administrator's request; chosen by the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AdminRequest(pub u64);
+
+/// One thing that an administrator wants. Each is answered exactly once, with an [`AdminAnswer`].
+#[derive(Clone, Debug)]
+pub enum AdminCommand {
+    /// Makes a queue or topic; existing already is no error.
+    Create {
+        /// Which; neither temporary nor a pattern.
+        destination: Destination,
+    },
+    /// Deletes a destination and all that waits in it; refused while it has consumers or durable subscriptions.
+    Delete {
+        /// Which.
+        destination: Destination,
+    },
+    /// Removes everything that waits in a queue when this is asked, deliveries in flight included (as ActiveMQ does).
+    Purge {
+        /// Which.
+        queue: Destination,
+    },
+    /// Looks at waiting messages, those in flight included, in the order of delivery.
+    Browse {
+        /// The queue.
+        queue: Destination,
+        /// Where the page before ended; `None`: from the start.
+        from: Option<BrowsePosition>,
+        /// At most so many messages in the answer; at most [`crate::STEP_MESSAGES_MAX`].
+        limit: usize,
+        /// Only messages that match this selector.
+        selector: Option<Arc<str>>,
+    },
+    /// Deletes a durable subscription and what waits in it; refused while a consumer uses it.
+    RemoveDurable {
+        /// Its owner.
+        client_id: Arc<str>,
+        /// Its name.
+        name: Arc<str>,
+    },
+}
+
+/// What an administrator is told.
+#[derive(Clone, Debug)]
+pub enum AdminAnswer {
+    /// The destination exists.
+    Created {
+        /// False if it did before.
+        created: bool,
+    },
+    /// The destination or durable subscription is gone.
+    Deleted {
+        /// Messages that went with it.
+        messages: u64,
+    },
+    /// The queue was emptied.
+    Purged {
+        /// Messages that went.
+        messages: u64,
+    },
+    /// A page of messages.
+    Browsed {
+        /// The messages, in the order of delivery.
+        messages: Vec<Browsed>,
+        /// Where to go on; `None`: nothing is left.
+        next: Option<BrowsePosition>,
+    },
+    /// Nothing was done.
+    Refused {
+        /// What the caller can do.
+        kind: AdminRefusal,
+        /// What happened and what to do.
+        text: String,
+    },
+}
+
+/// Why an administrator's request was refused: what the caller can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminRefusal {
+    /// Ask for something else: there is no such thing.
+    NotFound,
+    /// Put the request right.
+    Invalid,
+    /// Change something first: consumers are there, a limit is reached, …
+    Conflict,
+}
+
+/// Behind which message a page of a browse ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BrowsePosition {
+    /// Its priority.
+    pub priority: u8,
+    /// Its number.
+    pub number: MessageNumber,
+}
+
+/// One message that was looked at.
+#[derive(Clone, Debug)]
+pub struct Browsed {
+    /// The message.
+    pub message: Arc<Message>,
+    /// Its place in the order of arrival.
+    pub number: MessageNumber,
+    /// Whether it may have been delivered before.
+    pub redelivered: bool,
+    /// How many failed deliveries are recorded.
+    pub redeliveries: u32,
+    /// Whether a consumer has it now.
+    pub in_flight: bool,
+}

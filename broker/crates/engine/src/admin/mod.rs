@@ -1,0 +1,11 @@
+//! What administrators see and do: statistics, browsing without a consumer, create, delete, purge.
+
+mod browse;
+mod command;
+mod orders;
+mod statistics;
+mod views;
+
+pub(crate) use browse::AdminBrowse;
+pub use command::{AdminAnswer, AdminCommand, AdminRefusal, AdminRequest, BrowsePosition, Browsed};
+pub use statistics::{Counters, DestinationStatistics, Statistics, SubscriptionStatistics};

@@ -1,0 +1,388 @@
+//! From a send to what waits: which destinations, which durable subscriptions, what is recorded and what only remembered.
+//!
+//! A plan is made first and consults everything (names, selectors, duplicates, limits); carrying it out is one record, or none if nothing of it lasts. Invariant: all destinations of one send, and all
+//! sends of one transaction, arrive with one record or not at all.
+
+use std::sync::Arc;
+
+use message::{
+    ConnectionId, Destination, Message, MessageNumber, Refusal, RefusalKind, RequestId, Selectable, Send, Sequence,
+};
+use record::{Definition, ObjectId, Record, Sent, Waiting};
+
+use crate::backlog::Position;
+use crate::consumer::{Consumer, PendingCopy};
+use crate::engine::Engine;
+use crate::step::Step;
+use crate::topic::Topic;
+
+/// What sends come to.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// What is recorded.
+    sent: Vec<Sent>,
+    /// What is kept in memory only: where it waits, its number, the message.
+    volatile: Vec<(ObjectId, MessageNumber, Arc<Message>)>,
+    /// What subscribers of the moment are told: the topic, the number, the message.
+    heard: Vec<(ObjectId, MessageNumber, Arc<Message>)>,
+    /// Ids to remember that no record carries.
+    duplicate_ids: Vec<(ObjectId, Arc<str>)>,
+    /// The newest record that the outcome rests on beside its own.
+    after: Sequence,
+}
+
+/// One message that waits where it did not before.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    target: ObjectId,
+    number: MessageNumber,
+    priority: u8,
+    expiration: u64,
+}
+
+impl Arrival {
+    pub(crate) fn new(target: ObjectId, number: MessageNumber, message: &Message) -> Arrival {
+        Arrival { target, number, priority: message.priority, expiration: message.expiration }
+    }
+}
+
+impl Engine {
+    /// A send outside of a transaction, or into one.
+    pub(crate) fn send(
+        &mut self,
+        step: &mut Step<'_>,
+        connection: ConnectionId,
+        request: Option<RequestId>,
+        send: Send,
+    ) {
+        let outcome = match send.transaction {
+            Some(transaction) => self.send_in_transaction(step, connection, transaction, send),
+            None => {
+                let mut plan = Plan::default();
+                self.plan(step, connection, &send, &mut plan)
+                    .map(|()| self.carry_out(step, connection, plan, Vec::new()))
+            }
+        };
+        match outcome {
+            Ok(after) => self.effects.done(connection, request, after),
+            Err(refusal) => self.effects.refused(connection, request, Sequence::NONE, refusal),
+        }
+    }
+
+    /// Adds a send to a plan, or says why it cannot be.
+    pub(crate) fn plan(
+        &mut self,
+        step: &mut Step<'_>,
+        connection: ConnectionId,
+        send: &Send,
+        plan: &mut Plan,
+    ) -> Result<(), Refusal> {
+        let objects = self.resolve(step, connection, &send.destinations)?;
+        self.fits_in_store(send)?;
+        self.fits_in_memory(send, objects.len())?;
+        for (destination, object) in send.destinations.iter().zip(objects) {
+            if let Some(original) = self.find_duplicate(step, object, send.duplicate_id.as_deref(), plan) {
+                plan.after = plan.after.max(original);
+                continue;
+            }
+            let message = if send.message.destination == *destination {
+                Arc::clone(&send.message)
+            } else {
+                Arc::new(Message { destination: destination.clone(), ..(*send.message).clone() })
+            };
+            self.plan_one(step, connection, object, message, send.duplicate_id.clone(), plan);
+        }
+        Ok(())
+    }
+
+    /// The objects of these destinations; makes those that do not exist.
+    pub(crate) fn resolve(
+        &mut self,
+        step: &mut Step<'_>,
+        connection: ConnectionId,
+        destinations: &[Destination],
+    ) -> Result<Vec<ObjectId>, Refusal> {
+        let mut missing = 0;
+        for destination in destinations {
+            if destination.is_pattern() {
+                let text = format!("cannot send to {destination}: it is a pattern; name one destination");
+                return Err(Refusal::new(RefusalKind::InvalidDestination, text));
+            }
+            if !self.names.contains_key(destination) {
+                if destination.kind.is_temporary() {
+                    let text = format!("The destination {destination} does not exist.");
+                    return Err(Refusal::new(RefusalKind::InvalidDestination, text));
+                }
+                missing += 1;
+            }
+        }
+        if missing > 0
+            && self.names.len() + missing > self.settings.destinations_max
+            && let Some(refusal) = self.too_many_destinations_for(missing)
+        {
+            return Err(refusal);
+        }
+        let mut objects = Vec::with_capacity(destinations.len());
+        for destination in destinations {
+            let object = self.ensure(step, destination);
+            self.count_producer(connection, object);
+            objects.push(object);
+        }
+        Ok(objects)
+    }
+
+    fn count_producer(&mut self, connection: ConnectionId, object: ObjectId) {
+        let Some(connection) = self.connections.get_mut(&connection) else { return };
+        if connection.sends_to.insert(object) {
+            if let Some(queue) = self.queues.get_mut(&object) {
+                queue.producers += 1;
+            } else if let Some(topic) = self.topics.get_mut(&object) {
+                topic.producers += 1;
+            }
+        }
+    }
+
+    /// The object of a queue or topic; makes it if it does not exist.
+    pub(crate) fn ensure(&mut self, step: &mut Step<'_>, destination: &Destination) -> ObjectId {
+        if let Some(object) = self.names.get(destination) {
+            return *object;
+        }
+        let object = ObjectId(self.next_object);
+        let name = Arc::clone(&destination.name);
+        let definition =
+            if destination.kind.is_queue() { Definition::Queue { name } } else { Definition::Topic { name } };
+        self.record(step, &Record::Created { object, definition });
+        self.attach_waiting(destination, object);
+        object
+    }
+
+    /// Why one more destination cannot be made.
+    pub(crate) fn too_many_destinations(&self) -> Option<Refusal> {
+        self.too_many_destinations_for(1)
+    }
+
+    fn too_many_destinations_for(&self, more: usize) -> Option<Refusal> {
+        let max = self.settings.destinations_max;
+        (self.names.len() + more > max).then(|| {
+            let text = format!("The maximum number of destinations allowed ({max}) has already been reached.");
+            Refusal::new(RefusalKind::ResourceAllocation, text)
+        })
+    }
+
+    fn fits_in_store(&self, send: &Send) -> Result<(), Refusal> {
+        let lasts = |destination: &&Destination| send.message.persistent && !destination.kind.is_temporary();
+        match (send.destinations.iter().find(lasts), &self.store_full) {
+            (Some(destination), Some(why)) => {
+                let text = format!("Persistent store is Full: {why}. Nothing was sent to {destination}; try again when there is space");
+                Err(Refusal::new(RefusalKind::ResourceAllocation, text))
+            }
+            (Some(_) | None, None) | (None, Some(_)) => Ok(()),
+        }
+    }
+
+    fn fits_in_memory(&self, send: &Send, copies: usize) -> Result<(), Refusal> {
+        let waits = |destination: &&Destination| !send.message.persistent || destination.kind.is_temporary();
+        let Some(destination) = send.destinations.iter().find(waits) else { return Ok(()) };
+        let bytes = (send.message.bytes_held() * copies) as u64;
+        if self.volatile_bytes + bytes <= self.settings.volatile_bytes_max as u64 {
+            return Ok(());
+        }
+        let text = format!(
+            "Usage Manager Memory Limit reached on {destination}: non-persistent messages that wait take {} of {} bytes. \
+             Consume some, send persistent messages, or raise the limit",
+            self.volatile_bytes, self.settings.volatile_bytes_max
+        );
+        Err(Refusal::new(RefusalKind::ResourceAllocation, text))
+    }
+
+    /// The record that the original of a resend came with.
+    fn find_duplicate(
+        &mut self,
+        step: &Step<'_>,
+        object: ObjectId,
+        id: Option<&str>,
+        plan: &Plan,
+    ) -> Option<Sequence> {
+        let id = id?;
+        let window = self.settings.duplicate_window;
+        let (duplicates, counters) = match self.queues.get_mut(&object) {
+            Some(queue) => (&queue.duplicates, &mut queue.counters),
+            None => {
+                let topic = self.topics.get_mut(&object)?;
+                (&topic.duplicates, &mut topic.counters)
+            }
+        };
+        let is_planned = plan.sent.iter().any(|sent| sent.destination == object && sent.duplicate_id.as_deref() == Some(id))
+            || plan.duplicate_ids.iter().any(|(other, planned)| *other == object && **planned == *id);
+        let original = match duplicates.find(id, step.now.0, window) {
+            Some(sequence) => Some(sequence),
+            None => is_planned.then_some(Sequence::NONE),
+        }?;
+        counters.duplicates += 1;
+        self.totals.duplicates += 1;
+        Some(if cfg!(holdfast_mutant = "answer-resend-early") { Sequence::NONE } else { original })
+    }
+
+    fn plan_one(
+        &mut self,
+        step: &Step<'_>,
+        connection: ConnectionId,
+        object: ObjectId,
+        message: Arc<Message>,
+        duplicate_id: Option<Arc<str>>,
+        plan: &mut Plan,
+    ) {
+        let number = self.take_number();
+        let (targets, is_recorded) = match self.queues.get_mut(&object) {
+            Some(queue) => {
+                if queue.keeps_senders() {
+                    queue.senders.insert(number, connection);
+                }
+                queue.counters.enqueued += 1;
+                plan.after = plan.after.max(queue.newest);
+                (vec![object], message.persistent && queue.is_recorded())
+            }
+            None => {
+                let targets = self.durable_targets(connection, object, number, &message);
+                let Some(topic) = self.topics.get_mut(&object) else { return };
+                topic.counters.enqueued += 1;
+                plan.after = plan.after.max(topic.newest);
+                plan.heard.push((object, number, Arc::clone(&message)));
+                let is_recorded = message.persistent && !targets.is_empty();
+                (targets, is_recorded)
+            }
+        };
+        self.totals.enqueued += 1;
+        if is_recorded {
+            plan.sent.push(Sent { destination: object, number, targets, duplicate_id, time: step.now.0, message });
+        } else {
+            plan.volatile.extend(targets.into_iter().map(|target| (target, number, Arc::clone(&message))));
+            plan.duplicate_ids.extend(duplicate_id.map(|id| (object, id)));
+        }
+    }
+
+    /// The durable subscriptions that take a topic's message.
+    fn durable_targets(
+        &self,
+        connection: ConnectionId,
+        topic: ObjectId,
+        number: MessageNumber,
+        message: &Message,
+    ) -> Vec<ObjectId> {
+        let sender = self.connections.get(&connection).and_then(|connection| connection.client_id.as_ref());
+        let durables = self.topics.get(&topic).map(|topic| &topic.durables);
+        let takes = |object: &ObjectId| {
+            let Some(durable) = self.queues.get(object).and_then(|queue| queue.durable()) else { return false };
+            let is_own = durable.no_local && sender == Some(&durable.client_id);
+            let seen = Selectable { message, number, redeliveries: 0 };
+            !is_own && durable.selector.as_ref().is_none_or(|selector| selector.matches(&seen))
+        };
+        durables.into_iter().flatten().copied().filter(takes).collect()
+    }
+
+    /// Makes a plan, and what was acknowledged with it, come true; the newest record that the answer rests on.
+    pub(crate) fn carry_out(
+        &mut self,
+        step: &mut Step<'_>,
+        connection: ConnectionId,
+        mut plan: Plan,
+        acknowledged: Vec<Waiting>,
+    ) -> Sequence {
+        let mut arrived = Vec::new();
+        for sent in &plan.sent {
+            arrived.extend(sent.targets.iter().map(|target| Arrival::new(*target, sent.number, &sent.message)));
+        }
+        let bodies: Vec<_> = plan.sent.iter().map(|sent| (sent.number, Arc::clone(&sent.message))).collect();
+        let record = match (plan.sent.len(), acknowledged.is_empty()) {
+            (0, true) => None,
+            (1, true) => plan.sent.pop().map(Record::Sent),
+            _ => Some(Record::Committed { sent: std::mem::take(&mut plan.sent), acknowledged }),
+        };
+        let recorded = record.map_or(Sequence::NONE, |record| self.record(step, &record).sequence);
+        for (number, message) in bodies {
+            self.cache.insert(number, message);
+        }
+        for (target, number, message) in plan.volatile {
+            let Some(queue) = self.queues.get_mut(&target) else { continue };
+            arrived.push(Arrival::new(target, number, &message));
+            self.volatile_bytes += message.bytes_held() as u64;
+            queue.backlog.push_volatile(number, message);
+            queue.arrived(number, recorded, step.store.confirmed());
+        }
+        for arrival in arrived {
+            self.arrived(step, &arrival);
+        }
+        for (object, id) in plan.duplicate_ids {
+            let duplicates = match self.queues.get_mut(&object) {
+                Some(queue) => &mut queue.duplicates,
+                None => match self.topics.get_mut(&object) {
+                    Some(topic) => &mut topic.duplicates,
+                    None => continue,
+                },
+            };
+            duplicates.remember_volatile(&id, step.now.0, &self.settings);
+        }
+        for (topic, number, message) in plan.heard {
+            self.tell(step, connection, topic, number, &message, recorded);
+        }
+        if recorded > Sequence::NONE { recorded } else { self.unchanged(plan.after) }
+    }
+
+    /// Something waits in a queue or durable subscription that did not before.
+    pub(crate) fn arrived(&mut self, step: &Step<'_>, arrival: &Arrival) {
+        let Some(queue) = self.queues.get_mut(&arrival.target) else { return };
+        if queue.durable().is_some() {
+            queue.counters.enqueued += 1;
+        }
+        self.ready.push_back(arrival.target);
+        // What arrives expired goes at once, as in ActiveMQ: nobody may be there to look at it.
+        if crate::dispatch::is_past(arrival.expiration, step.now.0) && queue.in_flight.insert(arrival.number) {
+            self.expired.push((arrival.target, Position::new(arrival.priority, arrival.number)));
+        }
+    }
+
+    /// Tells a topic's subscribers of the moment.
+    fn tell(
+        &mut self,
+        step: &mut Step<'_>,
+        connection: ConnectionId,
+        id: ObjectId,
+        number: MessageNumber,
+        message: &Arc<Message>,
+        recorded: Sequence,
+    ) {
+        let Some(Topic { subscribers, counters, newest, .. }) = self.topics.get_mut(&id) else { return };
+        if crate::dispatch::is_past(message.expiration, step.now.0) {
+            counters.expired += 1;
+            self.totals.expired += 1;
+            return;
+        }
+        let after = recorded.max(*newest);
+        for subscriber in subscribers.iter() {
+            let Some(consumer) = self.consumers.get_mut(subscriber) else { continue };
+            let is_own = consumer.no_local && subscriber.connection == connection;
+            if is_own || !selects(consumer, number, message) {
+                continue;
+            }
+            let copy = PendingCopy { topic: id, number, message: Arc::clone(message), after };
+            if consumer.pending.is_empty() && consumer.room() > 0 {
+                counters.dispatched += 1;
+                self.totals.dispatched += 1;
+                crate::subscriber::deliver(consumer, copy, &mut self.effects);
+            } else {
+                for _ in consumer.hold(copy, self.settings.topic_consumer_bytes_max) {
+                    counters.dropped += 1;
+                    self.totals.dropped += 1;
+                }
+                if consumer.room() > 0 {
+                    self.awake.insert(*subscriber);
+                }
+            }
+        }
+    }
+}
+
+fn selects(consumer: &Consumer, number: MessageNumber, message: &Message) -> bool {
+    let seen = Selectable { message, number, redeliveries: 0 };
+    consumer.selector.as_ref().is_none_or(|selector| selector.matches(&seen))
+}

@@ -1,0 +1,80 @@
+//! What is kept in memory, and what is read back.
+
+use engine::Settings;
+use message::RefusalKind;
+
+use super::broker::Broker;
+
+#[test]
+fn a_backlog_beyond_the_cache_is_read_back_in_order() {
+    let broker = Broker::with(Settings { body_cache_bytes: 0, ..Settings::default() });
+    let client = broker.client();
+    let filling = "x".repeat(20_000);
+    for number in 0..500 {
+        client.send("Q", &format!("{number} {filling}"));
+    }
+    assert!(broker.0.borrow().engine.statistics().body_cache_bytes <= 2 << 20);
+    let consumer = client.subscribe("Q");
+    let received: Vec<String> = consumer.received().iter().map(|body| body.split(' ').next().unwrap().into()).collect();
+    assert_eq!(received, (0..500).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn bodies_are_read_ahead_and_delivered_in_order_whenever_they_come() {
+    let broker = Broker::new();
+    let client = broker.client();
+    for number in 0..100 {
+        client.send("Q", &number.to_string());
+    }
+    broker.crash();
+    broker.hold_reads();
+    let client = broker.client();
+    let consumer = client.subscribe("Q");
+    assert_eq!(broker.0.borrow().store.reads.len(), Settings::default().read_ahead_messages);
+    broker.0.borrow_mut().store.reads.make_contiguous().reverse();
+    broker.answer_reads();
+    assert_eq!(consumer.received(), (0..100).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn no_more_is_read_ahead_than_consumers_have_room_for() {
+    let broker = Broker::new();
+    let client = broker.client();
+    for number in 0..100 {
+        client.send("Q", &number.to_string());
+    }
+    broker.crash();
+    let client = broker.client();
+    let consumer = client.subscribe_with("Q", |subscribe| subscribe.prefetch = 1);
+    assert_eq!(consumer.received(), ["0"]);
+    assert_eq!(broker.0.borrow().store.reads_asked, 1);
+}
+
+#[test]
+fn another_queue_goes_on_while_one_waits_for_the_disk() {
+    let broker = Broker::new();
+    broker.client().send("slow", "old");
+    broker.crash();
+    broker.hold_reads();
+    let client = broker.client();
+    let (slow, quick) = (client.subscribe("slow"), client.subscribe("quick"));
+    client.send("quick", "new");
+    client.send("slow", "new");
+    assert_eq!((slow.received(), quick.received()), (vec![], vec!["new".to_owned()]));
+    broker.answer_reads();
+    assert_eq!(slow.received(), ["old", "new"]);
+}
+
+#[test]
+fn messages_in_memory_are_limited() {
+    let broker = Broker::with(Settings { volatile_bytes_max: 10_000, ..Settings::default() });
+    let client = broker.client();
+    client.send_volatile("Q", "small");
+    let outcome = client.send_with("Q", &"x".repeat(10_000), |message, _| message.persistent = false);
+    let refusal = outcome.unwrap().unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::ResourceAllocation);
+    assert!(refusal.text.starts_with("Usage Manager Memory Limit reached on queue://Q"), "{refusal}");
+    client.send("Q", &"x".repeat(10_000));
+    client.subscribe("Q").ack_all();
+    assert_eq!(broker.0.borrow().engine.statistics().volatile_bytes, 0);
+}

@@ -1,0 +1,162 @@
+//! Local transactions.
+
+use engine::Settings;
+use message::{Command, RefusalKind, TransactionId};
+use record::Record;
+
+use super::broker::Broker;
+
+#[test]
+fn nothing_of_a_transaction_is_seen_before_its_commit_and_all_of_it_after() {
+    let broker = Broker::new();
+    let client = broker.client();
+    client.send("A", "in");
+    let consumer = client.subscribe("A");
+    let transaction = client.begin();
+    assert_eq!(client.send_in(transaction, "B", "b"), Some(Ok(())));
+    assert_eq!(client.send_in(transaction, "topic:T", "t"), Some(Ok(())));
+    assert_eq!(client.send_in(transaction, "C", "c"), Some(Ok(())));
+    assert_eq!(consumer.ack_in(transaction, "in"), Some(Ok(())));
+    let heard = client.subscribe("topic:T");
+    assert_eq!((broker.contents("A"), broker.contents("B"), heard.received()), (vec!["in".into()], vec![], vec![]));
+    assert_eq!(client.commit(transaction), Some(Ok(())));
+    assert_eq!(broker.contents("A"), [""; 0]);
+    assert_eq!((broker.contents("B"), broker.contents("C"), heard.received()), (vec!["b".into()], vec!["c".into()], vec!["t".into()]));
+    let committed = |record: &Record| matches!(record, Record::Committed { sent, acknowledged } if sent.len() == 2 && acknowledged.len() == 1);
+    assert_eq!(broker.records().iter().filter(|record| committed(record)).count(), 1);
+}
+
+#[test]
+fn a_rolled_back_acknowledgement_leaves_the_delivery_with_its_consumer() {
+    let broker = Broker::new();
+    let client = broker.client();
+    client.send("Q", "a");
+    let consumer = client.subscribe("Q");
+    let other = client.subscribe("Q");
+    let transaction = client.begin();
+    assert_eq!(consumer.ack_in(transaction, "a"), Some(Ok(())));
+    assert_eq!(client.rollback(transaction), Some(Ok(())));
+    assert_eq!(other.received(), [""; 0]);
+    assert_eq!(consumer.received(), ["a"], "once");
+    consumer.ack("a");
+    assert_eq!(broker.contents("Q"), [""; 0]);
+}
+
+#[test]
+fn a_lost_connection_rolls_back() {
+    let broker = Broker::new();
+    let client = broker.client();
+    client.send("Q", "a");
+    let consumer = client.subscribe("Q");
+    let transaction = client.begin();
+    assert_eq!(consumer.ack_in(transaction, "a"), Some(Ok(())));
+    assert_eq!(client.send_in(transaction, "Q", "b"), Some(Ok(())));
+    client.disconnect();
+    assert_eq!(broker.contents("Q"), ["a"]);
+    let again = broker.client().subscribe("Q").fresh();
+    assert_eq!((again[0].body.as_str(), again[0].delivery.redeliveries), ("a", 1));
+}
+
+#[test]
+fn what_was_acknowledged_stays_with_the_transaction_when_its_consumer_ends() {
+    for commits in [true, false] {
+        let broker = Broker::new();
+        let client = broker.client();
+        client.send("Q", "a");
+        let consumer = client.subscribe("Q");
+        let transaction = client.begin();
+        assert_eq!(consumer.ack_in(transaction, "a"), Some(Ok(())));
+        consumer.close();
+        let other = client.subscribe("Q");
+        assert_eq!(other.received(), [""; 0]);
+        let outcome = if commits { client.commit(transaction) } else { client.rollback(transaction) };
+        assert_eq!(outcome, Some(Ok(())));
+        assert_eq!(other.received().len(), usize::from(!commits));
+    }
+}
+
+#[test]
+fn what_is_acknowledged_in_a_transaction_takes_no_room() {
+    let broker = Broker::new();
+    let client = broker.client();
+    for body in ["a", "b", "c"] {
+        client.send("Q", body);
+    }
+    let consumer = client.subscribe_with("Q", |subscribe| subscribe.prefetch = 1);
+    let transaction = client.begin();
+    for body in ["a", "b", "c"] {
+        assert_eq!(consumer.received(), [body]);
+        assert_eq!(consumer.ack_in(transaction, body), Some(Ok(())));
+    }
+    assert_eq!(client.commit(transaction), Some(Ok(())));
+    assert_eq!(broker.contents("Q"), [""; 0]);
+}
+
+#[test]
+fn an_empty_transaction_commits_without_a_record() {
+    let broker = Broker::new();
+    let client = broker.client();
+    let transaction = client.begin();
+    assert_eq!(client.commit(transaction), Some(Ok(())));
+    assert_eq!(broker.appended(), 0);
+}
+
+#[test]
+fn an_unknown_transaction_is_refused() {
+    let broker = Broker::new();
+    let client = broker.client();
+    let unknown = TransactionId { connection: client.id, number: 99 };
+    for command in [Command::Commit { transaction: unknown }, Command::Rollback { transaction: unknown }] {
+        let refusal = client.ask(command).unwrap().unwrap_err();
+        assert!(refusal.text.ends_with("has not been started."), "{refusal}");
+    }
+    assert!(client.send_in(unknown, "Q", "a").unwrap().is_err());
+    let transaction = client.begin();
+    assert_eq!(client.commit(transaction), Some(Ok(())));
+    assert!(client.commit(transaction).unwrap().is_err(), "it has ended");
+}
+
+#[test]
+fn a_transaction_that_grows_too_large_can_only_be_rolled_back() {
+    let broker = Broker::with(Settings { transaction_bytes_max: 10_000, ..Settings::default() });
+    let client = broker.client();
+    let transaction = client.begin();
+    assert_eq!(client.send_in(transaction, "Q", "small"), Some(Ok(())));
+    let refusal = client.send_in(transaction, "Q", &"x".repeat(10_000)).unwrap().unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::ResourceAllocation);
+    let refusal = client.commit(transaction).unwrap().unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::TransactionRolledBack);
+    assert_eq!(broker.contents("Q"), [""; 0]);
+    assert!(client.rollback(transaction).unwrap().is_err(), "the failed commit ended it");
+    client.send("Q", "after");
+}
+
+#[test]
+fn a_rejection_cannot_be_part_of_a_transaction() {
+    let broker = Broker::new();
+    let client = broker.client();
+    client.send("Q", "a");
+    let consumer = client.subscribe("Q");
+    let transaction = client.begin();
+    let refusal = consumer.reject_in(transaction, "a").unwrap().unwrap_err();
+    assert!(refusal.text.starts_with("Poison ack cannot be transacted"), "{refusal}");
+    assert_eq!(broker.contents("Q"), ["a"]);
+}
+
+#[test]
+fn a_transaction_survives_a_crash_whole_or_not_at_all() {
+    let broker = Broker::new();
+    let client = broker.client();
+    client.send("A", "in");
+    let consumer = client.subscribe("A");
+    let transaction = client.begin();
+    for queue in ["B", "C"] {
+        assert_eq!(client.send_in(transaction, queue, "out"), Some(Ok(())));
+    }
+    assert_eq!(consumer.ack_in(transaction, "in"), Some(Ok(())));
+    broker.hold_disk();
+    assert_eq!(client.commit(transaction), None, "not confirmed yet");
+    let confirmed = broker.0.borrow().store.confirmed as usize;
+    broker.crash_after(confirmed);
+    assert_eq!((broker.contents("A").len(), broker.contents("B").len(), broker.contents("C").len()), (1, 0, 0));
+}

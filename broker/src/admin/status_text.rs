@@ -1,0 +1,131 @@
+//! The status as a person reads it: 80 columns, what needs attention first.
+
+use std::fmt::Write;
+
+use super::broker_view::{Role, Status};
+
+/// The status as text.
+pub fn status_text(status: &Status) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    for warning in &status.warnings {
+        let _ = writeln!(text, "WARNING  {}", warning.what);
+        if !warning.what_to_do.is_empty() {
+            let _ = writeln!(text, "         {}", warning.what_to_do);
+        }
+    }
+    let state = match (status.role, status.ready) {
+        (Role::Leading, true) => "leading, ready".to_string(),
+        (role, _) => format!("{}, NOT READY", role.name()),
+    };
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(text, "{name:<12} {value}");
+    };
+    line("state", state);
+    if !status.ready && !status.reason.is_empty() {
+        line("because", status.reason.clone());
+    }
+    if let Some(progress) = status.recovery {
+        let percent = progress.bytes.saturating_mul(100).checked_div(progress.of).unwrap_or(0);
+        line(
+            "recovery",
+            format!(
+                "{} of {} ({percent} %)",
+                bytes_text(progress.bytes),
+                bytes_text(progress.of)
+            ),
+        );
+    }
+    if let Some(leader) = &status.leader {
+        line(
+            "leader",
+            format!("process {} on {}, epoch {}", leader.pid, leader.host, leader.epoch),
+        );
+        leader.listeners.iter().for_each(|listener| line("", listener.clone()));
+    }
+    line(
+        "broker",
+        format!("{} {}, process {}", status.name, status.version, status.pid),
+    );
+    if let Some(epoch) = status.epoch {
+        line("epoch", epoch.to_string());
+    }
+    line("up", duration_text(status.uptime_seconds));
+    for (index, listener) in status.listeners.iter().enumerate() {
+        line(if index == 0 { "listening" } else { "" }, listener.clone());
+    }
+    line("admin", status.admin.clone());
+    line("data", status.data.clone());
+    line(
+        "disk",
+        format!(
+            "{} used, {} free{}",
+            bytes_text(status.disk.used_bytes),
+            bytes_text(status.disk.free_bytes),
+            if status.disk.sends_wait {
+                "; SENDS WAIT FOR SPACE"
+            } else {
+                ""
+            }
+        ),
+    );
+    line(
+        "clients",
+        format!("{} connections, {} consumers", status.connections, status.consumers),
+    );
+    line(
+        "messages",
+        format!("{} in {} destinations", status.messages, status.destinations),
+    );
+    text
+}
+
+/// Bytes with one unit: `1.5 GiB`.
+pub fn bytes_text(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64;
+    let mut unit = "";
+    for next in units {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    match value < 10.0 {
+        true => format!("{value:.1} {unit}"),
+        false => format!("{value:.0} {unit}"),
+    }
+}
+
+/// Seconds with two units: `3 h 12 min`.
+pub fn duration_text(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, _, _) => format!("{hours} h {} min", minutes % 60),
+        (_, _, _) => format!("{days} d {} h", hours % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_shown_with_the_unit_that_fits() {
+        let shown: Vec<String> = [0, 1023, 1024, 1536, 10 << 20, 5 << 30, u64::MAX]
+            .map(bytes_text)
+            .into();
+        assert_eq!(
+            shown,
+            ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "10 MiB", "5.0 GiB", "16384 PiB"]
+        );
+        let shown: Vec<String> = [0, 59, 61, 3661, 90_061].map(duration_text).into();
+        assert_eq!(shown, ["0 s", "59 s", "1 min 1 s", "1 h 1 min", "1 d 1 h"]);
+    }
+}

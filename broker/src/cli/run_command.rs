@@ -1,0 +1,174 @@
+//! `holdfast run`: from settings to a running broker, and from its end to an exit code.
+
+use node::Failure as NodeFailure;
+use platform::real::OpenError;
+
+use super::configuration;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::output::Output;
+use super::run_arguments::RunArguments;
+use crate::config::{Config, Scheme};
+use crate::observe;
+use crate::run::{RunError, RunOptions};
+
+pub(super) fn run(arguments: &RunArguments, _output: &Output) -> Result<(), Failure> {
+    let effective = configuration::load(arguments.config.as_deref(), &arguments.flags)?;
+    let config = &effective.config;
+    observe::install_logging(config.log_level, config.log_format);
+    observe::install_panic_hook();
+    for warning in &effective.warnings {
+        tracing::warn!("{warning}");
+    }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        name = config.name,
+        data = %config.data.display(),
+        "starting"
+    );
+    crate::run::run(options(config)).map_err(failure)?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// What the broker is run with.
+fn options(config: &Config) -> RunOptions {
+    let stomp = config.listen.iter().filter(|listener| listener.scheme == Scheme::Stomp);
+    RunOptions {
+        name: config.name.clone(),
+        data: config.data.clone(),
+        stomp: stomp.map(|listener| listener.address).collect(),
+        admin: config.admin.0,
+        settings: settings(config),
+    }
+}
+
+fn settings(config: &Config) -> node::Settings {
+    let segment_bytes = config.journal_segment_bytes.0;
+    node::Settings {
+        takeover_after: config.leadership_takeover_after,
+        fence_fresh: config.leadership_fence_fresh,
+        storage_stall_max: config.leadership_storage_stall_max,
+        heartbeat_interval: config.leadership_heartbeat_interval,
+        poll_interval: config.leadership_poll_interval,
+        shared_unknown: config.shared_unknown,
+        checkpoint_bytes: config.journal_checkpoint_bytes.0,
+        checkpoint_records: config.journal_checkpoint_records.into(),
+        checkpoint_interval: config.journal_checkpoint_interval,
+        ballast_bytes: config
+            .journal_ballast_bytes
+            .map_or(2 * segment_bytes + (16 << 20), |size| size.0),
+        connections_max: wide(config.limits_connections_max.into()),
+        journal: journal::JournalSettings {
+            segment_bytes: narrow(segment_bytes),
+            batch_bytes_max: narrow(config.journal_batch_bytes_max.0),
+            writes_in_flight: wide(config.journal_writes_in_flight.into()),
+        },
+        engine: engine::Settings {
+            broker_name: config.name.as_str().into(),
+            dead_letter_queue: config.dead_letter_queue.as_str().into(),
+            body_cache_bytes: wide(config.journal_body_cache_bytes.0),
+            transaction_bytes_max: wide(config.limits_transaction_bytes_max.0),
+            volatile_bytes_max: wide(config.limits_volatile_bytes_max.0),
+            destinations_max: wide(config.limits_destinations_max.into()),
+            subscriptions_max: wide(config.limits_durable_subscriptions_max.into()),
+            topic_consumer_messages_max: wide(config.limits_topic_consumer_messages_max.into()),
+            topic_consumer_bytes_max: wide(config.limits_topic_consumer_bytes_max.0),
+            duplicate_ids_max: wide(config.duplicates_ids_max.into()),
+            duplicate_window: config.duplicates_window,
+            expiry_interval: config.expiry_interval,
+            message_groups_max: wide(config.limits_message_groups_max.into()),
+            ..engine::Settings::default()
+        },
+        stomp: wire::stomp::Limits {
+            frame: wire::stomp::FrameLimits {
+                frame_bytes_max: narrow(config.limits_frame_bytes_max.0),
+                header_bytes_max: narrow(config.limits_header_bytes_max.0),
+                headers_max: config.limits_headers_max,
+            },
+            connect_within: config.limits_connect_within,
+            connect_bytes_max: narrow(config.limits_connect_bytes_max.0),
+            read_ahead_bytes_max: narrow(config.limits_read_ahead_bytes_max.0),
+            subscriptions_max: config.limits_subscriptions_per_connection_max,
+            transactions_max: config.limits_transactions_per_connection_max,
+            temporary_destinations_max: config.limits_temporary_destinations_per_connection_max,
+            prefetch_max: config.limits_prefetch_max,
+            ..wire::stomp::Limits::default()
+        },
+        // A client that sends no `heart-beat` is treated as if it had sent this: it wants what we send, and promises what we expect.
+        heart_beat_default: wire::stomp::HeartBeat {
+            promises_ms: narrow(config.stomp_heart_beat_receive_default.as_millis() as u64),
+            wants_ms: narrow(config.stomp_heart_beat_send_default.as_millis() as u64),
+        },
+        heart_beat_grace_percent: config.stomp_heart_beat_grace_percent,
+    }
+}
+
+/// A number that its setting's limits keep below 4 Gi.
+fn narrow(number: u64) -> u32 {
+    u32::try_from(number).expect("the limits of the setting keep it within 32 bits")
+}
+
+/// A number that fits on every machine that this is built for.
+fn wide(number: u64) -> usize {
+    usize::try_from(number).expect("addresses have 64 bits")
+}
+
+/// The exit code and the words for the broker's end.
+fn failure(error: RunError) -> Failure {
+    let text = error.to_string();
+    let with = |exit| Failure::new(exit, text.clone());
+    match &error {
+        RunError::Port { .. } => with(Exit::AddressInUse),
+        RunError::Directory(open) => match open {
+            OpenError::NotADirectory { .. }
+            | OpenError::MayNotCreate { .. }
+            | OpenError::Denied { .. }
+            | OpenError::ReadOnly { .. } => with(Exit::DataUnusable),
+            OpenError::System { .. } => with(Exit::StorageFailed),
+            OpenError::Threads { .. } => with(Exit::Failure),
+        },
+        RunError::Process(_) | RunError::Loop(_) => with(Exit::Failure),
+        RunError::Node(failure) => match failure {
+            NodeFailure::AnotherLeads { .. } => with(Exit::AnotherLeads)
+                .advice("stop that broker first, or give this one another directory with --data"),
+            NodeFailure::Fenced { .. } => with(Exit::LeadershipLost).advice("start this broker again if it should wait for its turn"),
+            NodeFailure::Damage { .. } => with(Exit::Damage)
+                .advice("do not delete anything; look at it with `holdfast journal verify`, or restore a backup of the whole directory"),
+            NodeFailure::Disk(_) => with(Exit::StorageFailed)
+                .advice("everything that was confirmed is safe; look at the disk or mount, then start the broker again"),
+            NodeFailure::Stalled { .. } => with(Exit::StorageFailed)
+                .advice("everything that was confirmed is safe; look at the disk or file server, then start the broker again"),
+            NodeFailure::Unfit(_) => with(Exit::DataUnusable),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_valid_configuration_fits_the_node() {
+        // The largest values that the limits allow: nothing may overflow on its way into the node's settings.
+        for pick in [|limits: (&'static str, &'static str)| limits.0, |limits| limits.1] {
+            for setting in crate::config::SETTINGS {
+                let Some(limits) = setting.limits else { continue };
+                let sources = crate::config::Sources {
+                    environment: vec![(setting.variable(), pick(limits).to_string())],
+                    ..crate::config::Sources::default()
+                };
+                // Some extremes contradict other settings' defaults, and are refused for that.
+                if let Ok(effective) = crate::config::load(&sources) {
+                    let _ = options(&effective.config);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn defaults_of_the_table_are_those_of_the_crates() {
+        let (ours, theirs) = (settings(&Config::default()), node::Settings::default());
+        assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+    }
+}

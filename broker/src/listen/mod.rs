@@ -1,0 +1,208 @@
+//! The pump between sockets and the node: bytes in, bytes out, timers. It decides nothing.
+//!
+//! Everything runs on one thread. A connection's task reads; what the node then has to send is written from the same wake-up, and only a socket that is full gets
+//! to wait for its own. Invariants: the node is asked before each write whether anything may leave (`may_send`), and is told of every byte that went to a socket.
+//! Deliberately absent: protocols, limits on their content, and any knowledge of disks.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use bytes::{Buf, Bytes};
+use message::ConnectionId;
+use node::Node;
+use platform::{BootTime, Now};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+/// Bytes read from a socket at a time.
+const READ_BYTES: usize = 64 << 10;
+
+/// The node and its sockets.
+pub(crate) struct Pump {
+    pub(crate) node: RefCell<Node>,
+    sockets: RefCell<BTreeMap<ConnectionId, Rc<Socket>>>,
+    /// Woken by the disk's threads, by sockets and by requests: the node wants a turn.
+    pub(crate) wake: std::sync::Arc<Notify>,
+    /// Woken after each turn: reading may go on.
+    readable: Notify,
+    /// Until when the owner of the loop sleeps; `None`: it is about to look anew.
+    asleep_until: Cell<Option<BootTime>>,
+    clock: fn() -> Now,
+}
+
+struct Socket {
+    stream: TcpStream,
+    /// Bytes taken from the node that the socket did not take yet.
+    rest: RefCell<Bytes>,
+    /// The socket is full: its task waits until it is writable.
+    full: Cell<bool>,
+    /// Woken when `full` or `done` was set.
+    changed: Notify,
+    done: Cell<bool>,
+}
+
+impl Pump {
+    pub(crate) fn new(node: Node, wake: std::sync::Arc<Notify>, clock: fn() -> Now) -> Rc<Pump> {
+        Rc::new(Pump {
+            node: RefCell::new(node),
+            sockets: RefCell::default(),
+            wake,
+            readable: Notify::new(),
+            asleep_until: Cell::new(None),
+            clock,
+        })
+    }
+
+    /// The present.
+    pub(crate) fn now(&self) -> Now {
+        (self.clock)()
+    }
+
+    /// Gives the node a turn and writes what it has to send, until it has no more.
+    pub(crate) fn drive(&self) {
+        self.node.borrow_mut().turn(self.now());
+        loop {
+            let ready = self.node.borrow_mut().take_ready(self.now());
+            if ready.is_empty() {
+                break;
+            }
+            for connection in ready {
+                let socket = self.sockets.borrow().get(&connection).cloned();
+                if let Some(socket) = socket {
+                    self.flush(connection, &socket);
+                }
+            }
+        }
+        self.readable.notify_waiters();
+        let deadline = self.node.borrow_mut().next_deadline(self.now());
+        if let (Some(deadline), Some(asleep_until)) = (deadline, self.asleep_until.get())
+            && deadline < asleep_until
+        {
+            self.asleep_until.set(None);
+            self.wake.notify_one();
+        }
+    }
+
+    /// When the node wants its next turn. The caller sleeps until then, and is woken if that becomes earlier.
+    pub(crate) fn sleep_until(&self) -> Option<BootTime> {
+        let deadline = self.node.borrow_mut().next_deadline(self.now());
+        self.asleep_until.set(deadline);
+        deadline
+    }
+
+    /// Writes until the socket is full, the node has nothing more for it, or nothing may leave.
+    fn flush(&self, connection: ConnectionId, socket: &Socket) {
+        while !socket.full.get() && !socket.done.get() {
+            let now = self.now();
+            if !self.node.borrow().may_send(now) {
+                self.node.borrow_mut().hold(connection);
+                return;
+            }
+            let mut rest = socket.rest.borrow_mut();
+            if rest.is_empty() {
+                let output = self.node.borrow_mut().output(connection);
+                let Some(bytes) = output else {
+                    if self.node.borrow().is_finished(connection) {
+                        socket.finish();
+                    }
+                    return;
+                };
+                *rest = bytes;
+            }
+            match socket.stream.try_write(&rest) {
+                Ok(count) => {
+                    rest.advance(count);
+                    drop(rest);
+                    self.node.borrow_mut().transmitted(now, connection, count);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    socket.full.set(true);
+                    socket.changed.notify_one();
+                }
+                Err(_) => socket.finish(),
+            }
+        }
+    }
+
+    /// Serves one client until either side closes.
+    async fn serve(self: Rc<Pump>, stream: TcpStream, peer: SocketAddr) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
+        }
+        let Some(connection) = self.node.borrow_mut().open(self.now()) else {
+            tracing::warn!(%peer, "connection refused: as many connections as connections_max allows");
+            return;
+        };
+        let socket = Rc::new(Socket {
+            stream,
+            rest: RefCell::default(),
+            full: Cell::new(false),
+            changed: Notify::new(),
+            done: Cell::new(false),
+        });
+        self.sockets.borrow_mut().insert(connection, Rc::clone(&socket));
+        self.converse(connection, &socket).await;
+        self.sockets.borrow_mut().remove(&connection);
+        self.node.borrow_mut().closed(self.now(), connection);
+        self.drive();
+    }
+
+    async fn converse(&self, connection: ConnectionId, socket: &Socket) {
+        let mut buffer = vec![0; READ_BYTES];
+        while !socket.done.get() {
+            let may_read = self.node.borrow().may_read(connection);
+            tokio::select! {
+                readable = socket.stream.readable(), if may_read => {
+                    if readable.is_err() {
+                        return;
+                    }
+                    match socket.stream.try_read(&mut buffer) {
+                        Ok(0) => return,
+                        Ok(count) => {
+                            self.node.borrow_mut().receive(self.now(), connection, &buffer[..count]);
+                            self.drive();
+                        }
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                        Err(_) => return,
+                    }
+                }
+                writable = socket.stream.writable(), if socket.full.get() => {
+                    if writable.is_err() {
+                        return;
+                    }
+                    socket.full.set(false);
+                    self.flush(connection, socket);
+                    self.drive();
+                }
+                () = socket.changed.notified() => {}
+                () = self.readable.notified(), if !may_read => {}
+            }
+        }
+    }
+
+    /// Accepts clients for as long as it is polled.
+    pub(crate) async fn accept(self: Rc<Pump>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    tokio::task::spawn_local(Rc::clone(&self).serve(stream, peer));
+                }
+                Err(error) => {
+                    // Out of descriptors, or the client was gone already: others must still be served.
+                    tracing::warn!(%error, "accepting a connection failed");
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+}
+
+impl Socket {
+    fn finish(&self) {
+        self.done.set(true);
+        self.changed.notify_one();
+    }
+}

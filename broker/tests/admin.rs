@@ -1,0 +1,351 @@
+//! The HTTP interface over a broker that exists only here.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use holdfast::admin::{
+    Answer, BrokerView, BrowseRequest, BrowsedMessage, Created, Deleted, DestinationStatus, DiskStatus, Metric, Purged,
+    Refused, RefusedKind, Role, Status,
+};
+use message::Destination;
+
+/// A broker of which only the view exists.
+struct Painted {
+    status: Mutex<Status>,
+    orders: Mutex<Vec<String>>,
+    destinations: Vec<DestinationStatus>,
+}
+
+fn leading() -> Status {
+    Status {
+        name: "test".into(),
+        version: "0.0.0".into(),
+        role: Role::Leading,
+        ready: true,
+        reason: String::new(),
+        epoch: Some(7),
+        leader: None,
+        pid: 1,
+        uptime_seconds: 61,
+        listeners: vec!["stomp://127.0.0.1:61613".into()],
+        admin: "127.0.0.1:8161".into(),
+        data: "data".into(),
+        recovery: None,
+        connections: 2,
+        consumers: 1,
+        destinations: 1,
+        messages: 3,
+        confirmed_sequence: 9,
+        oldest_write_milliseconds: None,
+        disk: DiskStatus::default(),
+        warnings: Vec::new(),
+    }
+}
+
+impl Painted {
+    fn order<T: 'static>(&self, order: String, answer: Result<T, Refused>) -> Answer<'_, T> {
+        self.orders.lock().unwrap().push(order);
+        Box::pin(async move { answer })
+    }
+}
+
+/// The same broker, seen by the server's thread.
+struct Shared(Arc<Painted>);
+
+impl BrokerView for Shared {
+    fn status(&self) -> Status {
+        self.0.status.lock().unwrap().clone()
+    }
+    fn metrics(&self) -> Vec<Metric> {
+        vec![Metric {
+            name: "messages_enqueued_total",
+            help: "Messages that came in.",
+            counter: true,
+            labels: vec![("destination", "queue://with \"quotes\"\\".into())],
+            value: 4.0,
+        }]
+    }
+    fn destinations(&self, after: Option<String>, limit: usize) -> Answer<'_, Vec<DestinationStatus>> {
+        let after = after.unwrap_or_default();
+        let found = self
+            .0
+            .destinations
+            .iter()
+            .filter(|found| found.name > after)
+            .take(limit);
+        let found = found.cloned().collect();
+        Box::pin(async move { Ok(found) })
+    }
+    fn destination(&self, destination: Destination) -> Answer<'_, DestinationStatus> {
+        let refused = Refused::new(
+            RefusedKind::NotFound,
+            "there is no such destination",
+            destination.to_string(),
+            "list them",
+        );
+        self.0.order(format!("look {destination}"), Err(refused))
+    }
+    fn create(&self, destination: Destination) -> Answer<'_, Created> {
+        let name = destination.to_string();
+        self.0
+            .order(format!("create {name}"), Ok(Created { name, created: true }))
+    }
+    fn delete(&self, destination: Destination) -> Answer<'_, Deleted> {
+        let refused = Refused::new(
+            RefusedKind::Conflict,
+            "consumers are there",
+            destination.to_string(),
+            "close them",
+        );
+        self.0.order(format!("delete {destination}"), Err(refused))
+    }
+    fn purge(&self, destination: Destination) -> Answer<'_, Purged> {
+        let name = destination.to_string();
+        self.0.order(format!("purge {name}"), Ok(Purged { name, messages: 5 }))
+    }
+    fn browse(&self, request: BrowseRequest) -> Answer<'_, Vec<BrowsedMessage>> {
+        let order = format!(
+            "browse {} {} {:?}",
+            request.destination, request.limit, request.selector
+        );
+        self.0.order(order, Ok(vec![BrowsedMessage::default()]))
+    }
+}
+
+/// A server on a thread of its own, which ends with the test's process.
+struct Fixture {
+    address: SocketAddr,
+    broker: Arc<Painted>,
+}
+
+fn start() -> Fixture {
+    let named = |number| DestinationStatus {
+        name: format!("queue://{number:04}"),
+        ..DestinationStatus::default()
+    };
+    let broker = Arc::new(Painted {
+        status: Mutex::new(leading()),
+        orders: Mutex::default(),
+        destinations: (0..1500).map(named).collect(),
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let view = Shared(broker.clone());
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let serving = async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            holdfast::admin::serve(listener, Rc::new(view)).await;
+        };
+        tokio::task::LocalSet::new().block_on(&runtime, serving);
+    });
+    Fixture { address, broker }
+}
+
+impl Fixture {
+    /// Sends these bytes, and reads until the server closes.
+    fn raw(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        // A server that refuses a request may close before it has read all of it.
+        let _ = stream.write_all(request.as_bytes());
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).to_string()
+    }
+
+    fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
+        let answer = self.raw(&format!(
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        let status = answer
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .unwrap_or_else(|| panic!("{answer:?}"));
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        (status, body.to_string())
+    }
+
+    fn get(&self, path: &str) -> (u16, String) {
+        self.request("GET", path, "", "")
+    }
+
+    fn order(&self, path: &str, body: &str) -> (u16, String) {
+        self.request("POST", path, "Content-Type: application/json\r\n", body)
+    }
+
+    fn orders(&self) -> Vec<String> {
+        self.broker.orders.lock().unwrap().clone()
+    }
+}
+
+#[test]
+fn ready_says_503_with_the_reason_unless_the_broker_leads() {
+    let fixture = start();
+    assert_eq!(fixture.get("/ready"), (200, "ready\n".into()));
+    {
+        let mut status = fixture.broker.status.lock().unwrap();
+        status.ready = false;
+        status.role = Role::Recovering;
+        status.reason = "reading the journal".into();
+    }
+    assert_eq!(
+        fixture.get("/ready"),
+        (503, "not ready (recovering): reading the journal\n".into())
+    );
+    assert_eq!(fixture.get("/live"), (200, "alive\n".into()));
+}
+
+#[test]
+fn status_is_json_for_programs_and_text_for_people() {
+    let fixture = start();
+    let (code, json) = fixture.get("/status");
+    assert_eq!(code, 200);
+    assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), leading());
+    for (path, headers) in [("/status?format=text", ""), ("/status", "Accept: text/plain\r\n")] {
+        let (_, text) = fixture.request("GET", path, headers, "");
+        assert!(text.starts_with("state        leading, ready\n"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+}
+
+#[test]
+fn metrics_are_prometheus_text_with_escaped_labels() {
+    let fixture = start();
+    let (code, text) = fixture.get("/metrics");
+    assert_eq!(code, 200);
+    let expected = "# HELP holdfast_messages_enqueued_total Messages that came in.\n\
+                    # TYPE holdfast_messages_enqueued_total counter\n\
+                    holdfast_messages_enqueued_total{destination=\"queue://with \\\"quotes\\\"\\\\\"} 4\n";
+    assert!(text.contains(expected), "{text}");
+    assert!(
+        text.contains("holdfast_role{role=\"leading\"} 1\n") && text.contains("holdfast_role{role=\"standby\"} 0\n"),
+        "{text}"
+    );
+    assert_eq!(text.matches("# TYPE holdfast_role gauge").count(), 1);
+}
+
+#[test]
+fn orders_reach_the_broker_and_its_refusals_reach_the_client() {
+    let fixture = start();
+    let created = fixture.order("/api/destinations", "{\"name\": \"A.B\"}");
+    assert_eq!(created.0, 201, "{created:?}");
+    let purged = fixture.order("/api/destinations/purge", "{\"name\": \"/queue/A\"}");
+    assert!(purged.0 == 200 && purged.1.contains("\"messages\": 5"), "{purged:?}");
+    let (code, refused) = fixture.request("DELETE", "/api/destinations?name=topic%3A%2F%2FT", "", "");
+    assert_eq!(code, 409);
+    let refused: serde_json::Value = serde_json::from_str(&refused).unwrap();
+    assert_eq!(refused["error"]["what"], "consumers are there");
+    assert_eq!(refused["error"]["where"], "topic://T");
+    assert_eq!(refused["error"]["what_to_do"], "close them");
+    assert_eq!(fixture.get("/api/destination?name=none").0, 404);
+    assert_eq!(fixture.get("/api/browse?name=Q&limit=7&selector=a%3D1").0, 200);
+    let expected = [
+        "create queue://A.B",
+        "purge queue://A",
+        "delete topic://T",
+        "look queue://none",
+        "browse queue://Q 7 Some(\"a=1\")",
+    ];
+    assert_eq!(fixture.orders(), expected);
+}
+
+#[test]
+fn wrong_requests_are_refused_before_they_reach_the_broker() {
+    let fixture = start();
+    let long = format!("{{\"name\": \"{}\"}}", "x".repeat(70_000));
+    for ((code, body), expected) in [
+        (fixture.get("/api/nothing"), 404),
+        (fixture.get("/api/destinations/purge"), 405),
+        (fixture.request("PUT", "/api/destinations", "", ""), 405),
+        (fixture.get("/api/destination"), 400),
+        (fixture.get("/api/destination?name=%zz"), 400),
+        (fixture.get("/api/destination?name=A.%3E"), 400),
+        (fixture.get("/api/destinations?limit=many"), 400),
+        (fixture.get("/api/browse?name=topic://T"), 400),
+        (fixture.order("/api/destinations", "not json"), 400),
+        (
+            fixture.order("/api/destinations", "{\"name\": \"A\", \"colour\": 1}"),
+            400,
+        ),
+        (fixture.order("/api/destinations", "{\"name\": \"\"}"), 400),
+        (fixture.order("/api/destinations/purge", "{\"name\": \"A.>\"}"), 400),
+        (fixture.order("/api/destinations", &long), 413),
+        (
+            fixture.request(
+                "POST",
+                "/api/destinations",
+                "Content-Type: text/plain\r\n",
+                "{\"name\": \"A\"}",
+            ),
+            400,
+        ),
+    ] {
+        assert_eq!(code, expected, "{body}");
+        let refused: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert!(!refused["error"]["what_to_do"].as_str().unwrap().is_empty(), "{body}");
+    }
+    assert_eq!(fixture.orders(), Vec::<String>::new());
+}
+
+#[test]
+fn a_web_page_from_elsewhere_can_give_no_orders() {
+    let fixture = start();
+    let json = "Content-Type: application/json\r\n";
+    let from_page = fixture.request(
+        "POST",
+        "/api/destinations/purge",
+        &format!("{json}Origin: http://evil.example\r\n"),
+        "{\"name\": \"A\"}",
+    );
+    assert_eq!(from_page.0, 403, "{from_page:?}");
+    let rebound = fixture.raw("GET /api/destinations HTTP/1.1\r\nHost: evil.example:8161\r\nConnection: close\r\n\r\n");
+    assert!(rebound.starts_with("HTTP/1.1 403"), "{rebound}");
+    let ours = fixture.raw("GET /live HTTP/1.1\r\nHost: [::1]:8161\r\nConnection: close\r\n\r\n");
+    assert!(ours.starts_with("HTTP/1.1 200"), "{ours}");
+    assert_eq!(fixture.orders(), Vec::<String>::new());
+}
+
+#[test]
+fn a_long_list_of_destinations_comes_in_pages() {
+    let fixture = start();
+    let mut names = Vec::new();
+    let mut path = "/api/destinations".to_string();
+    loop {
+        let (_, body) = fixture.get(&path);
+        let page: holdfast::admin::DestinationsAnswer = serde_json::from_str(&body).unwrap();
+        names.extend(page.destinations.into_iter().map(|found| found.name));
+        let Some(next) = page.next else { break };
+        path = format!("/api/destinations?after={next}");
+    }
+    assert_eq!(names.len(), 1500);
+    assert!(names.is_sorted());
+}
+
+#[test]
+fn rubbish_and_endless_heads_end_the_connection() {
+    let fixture = start();
+    let endless = format!(
+        "GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\nX: {}\r\n\r\n",
+        "x".repeat(100_000)
+    );
+    for rubbish in [
+        "\0\0\0\0\r\n\r\n",
+        "CONNECT\naccept-version:1.2\n\n\0\r\n\r\n",
+        &endless,
+    ] {
+        let answer = fixture.raw(rubbish);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+    assert_eq!(fixture.get("/live").0, 200);
+}

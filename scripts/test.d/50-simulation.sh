@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# the shipped node over a simulated machine, from seeds and at every crash of a fixed workload: no promise breaks
+set -euo pipefail
+case "${HOLDFAST_TEST_LEVEL:-normal}" in
+    quick) runs=(--runs 500) ;;
+    normal) runs=(--runs 20000) ;;
+    long) runs=(--runs 1000000) ;;
+esac
+cargo build --locked --release -p holdfast-tests --bin simulate
+simulate="${CARGO_TARGET_DIR:-target}/release/simulate"
+"$simulate" "${runs[@]}"
+if [ "${HOLDFAST_TEST_LEVEL:-normal}" != quick ]; then "$simulate" --exhaustive; fi

@@ -1,0 +1,197 @@
+//! Runs the simulation: one seed, many, or every crash of the fixed workload.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use holdfast_tests::simulation::{self, exhaustive};
+use simulated::Coverage;
+
+const USAGE: &str = "\
+Usage: simulate [--seed N [--trace]] [--runs N] [--from N] [--hours H] [--jobs N] [--failures N] [--brief] [--exhaustive]
+
+Runs the shipped node over a simulated machine.
+
+  --seed N      one run; prints what it came to
+  --trace       with --seed: prints what happens, as it happens
+  --runs N      so many runs, seeds from --from on (default 1000)
+  --from N      the first seed (default 1)
+  --hours H     runs for so long, however many that is
+  --jobs N      threads (default: the machine's)
+  --failures N  stop after so many failing seeds (default 20)
+  --brief       no table of what was met
+  --exhaustive  every crash of one fixed workload
+
+Exit code: 0 all is well, 1 a promise was broken, 2 wrong usage.";
+
+/// Failing seeds after which it is mostly pointless to go on.
+const FAILURES_MAX: usize = 20;
+
+struct Options {
+    seed: Option<u64>,
+    trace: bool,
+    runs: u64,
+    from: u64,
+    hours: Option<f64>,
+    jobs: usize,
+    failures: usize,
+    brief: bool,
+    exhaustive: bool,
+}
+
+fn parse() -> Result<Options, String> {
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut options = Options { seed: None, trace: false, runs: 1000, from: 1, hours: None, jobs, failures: FAILURES_MAX, brief: false, exhaustive: false };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+        let number = |text: String| text.replace('_', "").parse::<u64>().map_err(|_| format!("{text} is no number"));
+        match argument.as_str() {
+            "--seed" => options.seed = Some(number(value()?)?),
+            "--runs" => options.runs = number(value()?)?,
+            "--from" => options.from = number(value()?)?,
+            "--jobs" => options.jobs = number(value()?)?.clamp(1, 1024) as usize,
+            "--failures" => options.failures = number(value()?)?.clamp(1, 1_000_000) as usize,
+            "--hours" => options.hours = Some(value()?.parse().map_err(|_| "--hours needs a number".to_owned())?),
+            "--trace" => options.trace = true,
+            "--brief" => options.brief = true,
+            "--exhaustive" => options.exhaustive = true,
+            other => return Err(format!("unknown argument {other}")),
+        }
+    }
+    Ok(options)
+}
+
+fn main() -> ExitCode {
+    let options = match parse() {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("simulate: {error}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let is_well = match (options.seed, options.exhaustive) {
+        (_, true) => run_exhaustive(&options),
+        (Some(seed), false) => run_one(seed, options.trace),
+        (None, false) => run_many(&options),
+    };
+    if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn run_one(seed: u64, trace: bool) -> bool {
+    let report = simulation::run(seed, trace);
+    println!("seed {seed}: {} operations of clients, {} of the disk", report.operations, report.disk_operations);
+    print!("{}", report.coverage);
+    for failure in &report.failures {
+        println!("FAILED: {failure}");
+    }
+    report.failures.is_empty()
+}
+
+/// What many runs came to.
+#[derive(Default)]
+struct Total {
+    runs: u64,
+    operations: u64,
+    disk_operations: u64,
+    least_operations: Option<u64>,
+    faultless: u64,
+    coverage: Coverage,
+    failed: BTreeSet<u64>,
+}
+
+fn run_many(options: &Options) -> bool {
+    let (started, cpu_before) = (Instant::now(), cpu_time());
+    let next = AtomicU64::new(options.from);
+    let enough = AtomicBool::new(false);
+    let total = Mutex::new(Total::default());
+    let until = options.hours.map(|hours| started + Duration::from_secs_f64(hours * 3600.0));
+    std::thread::scope(|scope| {
+        for _ in 0..options.jobs {
+            scope.spawn(|| work(options, &next, &enough, until, &total));
+        }
+    });
+    let total = total.into_inner().expect("no thread panics while it holds the total");
+    let cpu = cpu_time() - cpu_before;
+    if !options.brief {
+        println!("\nWhat was met, over all runs:\n{}", total.coverage);
+    }
+    println!(
+        "{} runs in {:.1} s, {:.2} ms of CPU each; {} operations of clients (at least {} in a run), {} of the disk; {} runs without a fault; {} failed",
+        total.runs,
+        started.elapsed().as_secs_f64(),
+        cpu.as_secs_f64() * 1e3 / total.runs.max(1) as f64,
+        total.operations,
+        total.least_operations.unwrap_or(0),
+        total.disk_operations,
+        total.faultless,
+        total.failed.len()
+    );
+    for seed in &total.failed {
+        println!("replay: cargo run -p holdfast-tests --release --bin simulate -- --seed {seed} --trace");
+    }
+    total.failed.is_empty()
+}
+
+fn work(options: &Options, next: &AtomicU64, enough: &AtomicBool, until: Option<Instant>, total: &Mutex<Total>) {
+    while !enough.load(Ordering::Relaxed) {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        let over = match until {
+            Some(until) => Instant::now() >= until,
+            None => seed >= options.from + options.runs,
+        };
+        if over {
+            return;
+        }
+        let report = std::panic::catch_unwind(|| simulation::run(seed, false));
+        let mut total = total.lock().expect("no thread panics while it holds the total");
+        total.runs += 1;
+        let first = match report {
+            Ok(report) => {
+                total.operations += report.operations;
+                total.disk_operations += report.disk_operations;
+                let least = total.least_operations.unwrap_or(u64::MAX).min(report.operations);
+                total.least_operations = Some(least);
+                total.faultless += u64::from(!report.coverage.iter().any(|(name, _)| simulation::run::is_fault(name)));
+                total.coverage.add(&report.coverage);
+                report.failures.into_iter().next()
+            }
+            Err(_) => Some("it panicked".to_owned()),
+        };
+        if let Some(failure) = first {
+            println!("seed {seed} FAILED: {failure}");
+            println!("  replay: cargo run -p holdfast-tests --release --bin simulate -- --seed {seed} --trace");
+            total.failed.insert(seed);
+            enough.store(total.failed.len() >= options.failures, Ordering::Relaxed);
+        }
+    }
+}
+
+fn run_exhaustive(options: &Options) -> bool {
+    let (started, cpu_before) = (Instant::now(), cpu_time());
+    let report = exhaustive::run(options.jobs);
+    for failure in report.failures.iter().take(options.failures) {
+        println!("FAILED: {failure}");
+    }
+    println!(
+        "{} disk operations, {} crashes (every prefix, with all, none and each subset of at most {} blocks of what had not returned), {} failed; {:.1} s, {:.2} ms of CPU each",
+        report.operations,
+        report.crashes,
+        exhaustive::SUBSET_MAX,
+        report.failures.len(),
+        started.elapsed().as_secs_f64(),
+        (cpu_time() - cpu_before).as_secs_f64() * 1e3 / report.crashes.max(1) as f64
+    );
+    report.failures.is_empty()
+}
+
+/// CPU time of this process, user and system.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+    // Fields 14 and 15 of proc(5), in hundredths of a second.
+    Duration::from_millis((ticks(11) + ticks(12)) * 10)
+}

@@ -1,0 +1,552 @@
+//! The rules, each judged over a whole history.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::{Body, Browse, Consumer, Delivered, Event, History, Outcome, Place, Producer, Sending, Settlement, Transaction};
+
+/// A promise that a history can break; named in docs/guarantees.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// A persistent message whose send or commit was confirmed is delivered, consumed, or in the dead-letter queue.
+    Lost,
+    /// What was acknowledged, and confirmed, never comes back.
+    CameBack,
+    /// A message that was delivered before is marked when it is delivered again.
+    UnmarkedDuplicate,
+    /// A send is stored once in each place, a resend under a duplicate-id included.
+    StoredTwice,
+    /// First deliveries of one priority keep the order in which the messages were sent.
+    Order,
+    /// What waits is delivered by falling priority.
+    Priority,
+    /// A transaction takes place wholly or not at all.
+    HalfTransaction,
+    /// What was never sent, was refused or rolled back is never delivered.
+    Phantom,
+    /// An expired message is never delivered afterwards.
+    Expired,
+    /// A rejected or expired message is in the dead-letter queue exactly once.
+    DeadLetter,
+    /// A message is delivered as it was sent, to those whose selector matches.
+    Altered,
+    /// Epochs only rise, and an id names one message.
+    Identity,
+    /// A browser sees everything that waits from its beginning to its end.
+    Browser,
+}
+
+/// A broken promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub rule: Rule,
+    /// The message that it was broken for, if it is one message's.
+    pub body: Option<Body>,
+    /// How.
+    pub text: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.rule, self.text)
+    }
+}
+
+/// What the faults that were injected excuse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tolerance {
+    /// How long a delivery may have been under way from the decision to the client, milliseconds; an expiry inside that time is not the broker's.
+    pub under_way: u64,
+    /// Messages that the broker set aside as damaged and said so.
+    pub set_aside: usize,
+}
+
+/// Judges a history. What it returns is empty, or names what broke.
+pub fn judge(history: &History, tolerance: Tolerance) -> Vec<Violation> {
+    let mut judge = Judge {
+        history,
+        tolerance,
+        messages: BTreeMap::new(),
+        waiting: BTreeMap::new(),
+        settlements: BTreeMap::new(),
+        transactions: BTreeMap::new(),
+        consumers: BTreeMap::new(),
+        producers: BTreeMap::new(),
+        browses: BTreeMap::new(),
+        ids: BTreeMap::new(),
+        drained: BTreeMap::new(),
+        epoch: 0,
+        draining: false,
+        violations: Vec::new(),
+    };
+    for (index, event) in history.events().iter().enumerate() {
+        judge.see(index, event);
+    }
+    judge.conclude();
+    judge.violations
+}
+
+/// A moment: the number of an event.
+type Moment = usize;
+
+struct Judge<'a> {
+    history: &'a History,
+    tolerance: Tolerance,
+    messages: BTreeMap<Body, Message>,
+    waiting: BTreeMap<(Body, Place), Waiting>,
+    settlements: BTreeMap<Settlement, Settled>,
+    transactions: BTreeMap<Transaction, Unit>,
+    consumers: BTreeMap<(Consumer, Place, u8), Progress>,
+    producers: BTreeMap<Producer, u64>,
+    browses: BTreeMap<Browse, Walk>,
+    ids: BTreeMap<u64, Body>,
+    /// The lowest priority that each drained consumer has come to.
+    drained: BTreeMap<(Consumer, Place), u8>,
+    epoch: u32,
+    draining: bool,
+    violations: Vec<Violation>,
+}
+
+/// What is known of a message.
+struct Message {
+    sending: Sending,
+    attempts: u32,
+    /// When it can have been stored at the earliest; for a send in a transaction: when its COMMIT left.
+    begun: Option<Moment>,
+    confirmed: Option<Moment>,
+    /// Its place in the order of its producer.
+    position: u64,
+    refused: bool,
+    rolled_back: bool,
+    seen: bool,
+    dead_letters: u32,
+}
+
+/// What happened to a message in one place.
+#[derive(Default)]
+struct Waiting {
+    deliveries: u32,
+    first_delivery: Option<Moment>,
+    last_delivery: Option<Moment>,
+    drained: u32,
+    drained_unmarked: bool,
+    consumed: Certainty,
+    rejected: Certainty,
+}
+
+/// Whether something took effect.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Certainty {
+    #[default]
+    No,
+    Perhaps,
+    Yes,
+}
+
+struct Settled {
+    place: Place,
+    bodies: Vec<Body>,
+    outcome: Outcome,
+    transaction: Option<Transaction>,
+}
+
+#[derive(Default)]
+struct Unit {
+    sends: Vec<Body>,
+    settlements: Vec<Settlement>,
+    committing: Option<Moment>,
+    committed: bool,
+    rolled_back: bool,
+}
+
+/// How far the first deliveries of one priority to one consumer have come.
+#[derive(Default)]
+struct Progress {
+    begun: Option<(Moment, Body)>,
+    positions: BTreeMap<Producer, (u64, Body)>,
+}
+
+struct Walk {
+    place: Place,
+    from: Moment,
+    until: Option<Moment>,
+    bodies: Vec<Body>,
+}
+
+impl Judge<'_> {
+    fn break_rule(&mut self, rule: Rule, body: Option<Body>, text: String) {
+        self.violations.push(Violation { rule, body, text });
+    }
+
+    fn name(&self, place: Place) -> String {
+        self.history.name(place).to_owned()
+    }
+
+    fn see(&mut self, now: Moment, event: &Event) {
+        match event {
+            Event::Leads { epoch } => {
+                if *epoch <= self.epoch {
+                    self.break_rule(Rule::Identity, None, format!("epoch {epoch} leads after epoch {}", self.epoch));
+                }
+                self.epoch = *epoch;
+            }
+            Event::Crashed | Event::Stopped => {}
+            Event::Sending(sending) => self.sending(now, sending),
+            Event::Sent(body) => {
+                if let Some(message) = self.messages.get_mut(body)
+                    && message.sending.transaction.is_none()
+                {
+                    message.confirmed.get_or_insert(now);
+                }
+            }
+            Event::Refused(body) => {
+                if let Some(message) = self.messages.get_mut(body) {
+                    message.refused = true;
+                }
+            }
+            Event::Delivered(delivered) => self.delivered(now, delivered),
+            Event::Vanished { place, body } => {
+                self.waiting.entry((*body, *place)).or_default().consumed = Certainty::Perhaps;
+                if let Some(message) = self.messages.get_mut(body) {
+                    message.seen = true;
+                }
+            }
+            Event::Settling { settlement, place, bodies, outcome, transaction } => {
+                let settled = Settled { place: *place, bodies: bodies.clone(), outcome: *outcome, transaction: *transaction };
+                self.settlements.insert(*settlement, settled);
+                match transaction {
+                    None => self.settle(*settlement, Certainty::Perhaps),
+                    Some(transaction) => {
+                        self.transactions.entry(*transaction).or_default().settlements.push(*settlement);
+                    }
+                }
+            }
+            Event::Settled(settlement) => {
+                if self.settlements.get(settlement).is_some_and(|settled| settled.transaction.is_none()) {
+                    self.settle(*settlement, Certainty::Yes);
+                }
+            }
+            Event::Committing(transaction) => {
+                let unit = self.transactions.entry(*transaction).or_default();
+                unit.committing = Some(now);
+                for body in unit.sends.clone() {
+                    let position = self.next_position(body);
+                    let message = self.messages.get_mut(&body).expect("a transaction's sends were seen");
+                    message.begun = Some(now);
+                    message.position = position;
+                }
+            }
+            Event::Committed(transaction) => {
+                let unit = self.transactions.entry(*transaction).or_default();
+                unit.committed = true;
+                let (sends, settlements) = (unit.sends.clone(), unit.settlements.clone());
+                for body in sends {
+                    let message = self.messages.get_mut(&body).expect("a transaction's sends were seen");
+                    message.confirmed.get_or_insert(now);
+                }
+                for settlement in settlements {
+                    self.settle(settlement, Certainty::Yes);
+                }
+            }
+            Event::RolledBack(transaction) => {
+                let unit = self.transactions.entry(*transaction).or_default();
+                unit.rolled_back = true;
+                for body in unit.sends.clone() {
+                    let message = self.messages.get_mut(&body).expect("a transaction's sends were seen");
+                    message.rolled_back = message.attempts == 1;
+                }
+            }
+            Event::Browsing { browse, place } => {
+                self.browses.insert(*browse, Walk { place: *place, from: now, until: None, bodies: Vec::new() });
+            }
+            Event::Browsed { browse, body } => {
+                if !self.messages.contains_key(body) {
+                    self.break_rule(Rule::Phantom, Some(*body), format!("message {} was browsed and never sent", body.0));
+                }
+                if let Some(walk) = self.browses.get_mut(browse) {
+                    walk.bodies.push(*body);
+                }
+            }
+            Event::BrowseEnded(browse) => {
+                if let Some(walk) = self.browses.get_mut(browse) {
+                    walk.until = Some(now);
+                }
+            }
+            Event::Draining => self.draining = true,
+        }
+    }
+
+    fn next_position(&mut self, body: Body) -> u64 {
+        let producer = self.messages[&body].sending.producer;
+        let position = self.producers.entry(producer).or_default();
+        *position += 1;
+        *position
+    }
+
+    fn sending(&mut self, now: Moment, sending: &Sending) {
+        let message = self.messages.entry(sending.body).or_insert_with(|| Message {
+            sending: sending.clone(),
+            attempts: 0,
+            begun: None,
+            confirmed: None,
+            position: 0,
+            refused: false,
+            rolled_back: false,
+            seen: false,
+            dead_letters: 0,
+        });
+        message.attempts += 1;
+        message.refused = false;
+        message.rolled_back = false;
+        // A resend may be in another transaction, or in none.
+        message.sending.transaction = sending.transaction;
+        match sending.transaction {
+            None => {
+                message.begun.get_or_insert(now);
+                let position = self.next_position(sending.body);
+                self.messages.get_mut(&sending.body).expect("just inserted").position = position;
+            }
+            Some(transaction) => self.transactions.entry(transaction).or_default().sends.push(sending.body),
+        }
+    }
+
+    fn settle(&mut self, settlement: Settlement, certainty: Certainty) {
+        let settled = &self.settlements[&settlement];
+        for body in &settled.bodies {
+            let waiting = self.waiting.entry((*body, settled.place)).or_default();
+            let outcome = match settled.outcome {
+                Outcome::Consumed => &mut waiting.consumed,
+                Outcome::Rejected => &mut waiting.rejected,
+            };
+            *outcome = certainty.max(*outcome);
+        }
+    }
+
+    fn delivered(&mut self, now: Moment, delivered: &Delivered) {
+        let Delivered { consumer, place, body, redelivered, at, id, flaw } = *delivered;
+        let (draining, dead_letter) = (self.draining, self.history.dead_letters() == Some(place));
+        let name = self.name(place);
+        let Some(message) = self.messages.get_mut(&body) else {
+            return self.break_rule(Rule::Phantom, Some(body), format!("message {} was delivered from {name} and never sent", body.0));
+        };
+        message.seen = true;
+        let sending = message.sending.clone();
+        let (alone, begun, confirmed, position) = (message.attempts == 1, message.begun, message.confirmed, message.position);
+        let (refused, rolled_back) = (message.refused && alone, message.rolled_back);
+        if dead_letter && draining {
+            message.dead_letters += 1;
+        }
+        if let Some(flaw) = flaw {
+            self.break_rule(Rule::Altered, Some(body), format!("message {} came from {name} {flaw}", body.0));
+        }
+        if refused || rolled_back || (alone && begun.is_none()) {
+            let how = if refused { "was refused" } else if rolled_back { "was rolled back" } else { "is of a transaction that was not committed" };
+            self.break_rule(Rule::Phantom, Some(body), format!("message {} came from {name} and {how}", body.0));
+        }
+        if dead_letter {
+            return;
+        }
+        let first = *self.ids.entry(id).or_insert(body);
+        if first != body {
+            self.break_rule(Rule::Identity, Some(body), format!("messages {} and {} have the same message-id", first.0, body.0));
+        }
+        if !sending.places.contains(&place) {
+            self.break_rule(Rule::Phantom, Some(body), format!("message {} came from {name}, where it was not sent", body.0));
+        }
+        if sending.expires.is_some_and(|expires| at >= expires + self.tolerance.under_way) {
+            self.break_rule(Rule::Expired, Some(body), format!("message {} expired at {:?} and came from {name} at {at}", body.0, sending.expires));
+        }
+
+        let waiting = self.waiting.entry((body, place)).or_default();
+        waiting.deliveries += 1;
+        waiting.first_delivery.get_or_insert(now);
+        waiting.last_delivery = Some(now);
+        let (deliveries, gone) = (waiting.deliveries, waiting.consumed.max(waiting.rejected));
+        if draining {
+            waiting.drained += 1;
+            waiting.drained_unmarked |= !redelivered;
+        }
+        if gone == Certainty::Yes {
+            self.break_rule(Rule::CameBack, Some(body), format!("message {} was settled, with receipt, and came again from {name}", body.0));
+        }
+        if deliveries > 1 && !redelivered {
+            self.break_rule(Rule::UnmarkedDuplicate, Some(body), format!("message {} came {deliveries} times from {name}, the last time unmarked", body.0));
+        }
+        if draining {
+            let lowest = self.drained.entry((consumer, place)).or_insert(u8::MAX);
+            let before = *lowest;
+            *lowest = before.min(sending.priority);
+            if before < sending.priority {
+                self.break_rule(
+                    Rule::Priority,
+                    Some(body),
+                    format!("message {} of priority {} waited in {name} and came behind one of priority {before}", body.0, sending.priority),
+                );
+            }
+        }
+        if !redelivered && alone && let Some(begun) = begun {
+            self.keep_order(delivered, &sending, (begun, confirmed, position));
+        }
+    }
+
+    fn keep_order(&mut self, delivered: &Delivered, sending: &Sending, (begun, confirmed, position): (Moment, Option<Moment>, u64)) {
+        let progress = self.consumers.entry((delivered.consumer, delivered.place, sending.priority)).or_default();
+        let body = delivered.body;
+        let mut behind = None;
+        if let Some((latest, other)) = progress.begun
+            && confirmed.is_some_and(|confirmed| confirmed < latest)
+        {
+            behind = Some((other, "which was sent after its receipt"));
+        }
+        if progress.begun.is_none_or(|(latest, _)| latest < begun) {
+            progress.begun = Some((begun, body));
+        }
+        let (furthest, other) = progress.positions.entry(sending.producer).or_insert((position, body));
+        if position < *furthest {
+            behind = Some((*other, "which the same producer sent later"));
+        } else {
+            (*furthest, *other) = (position, body);
+        }
+        if let Some((other, why)) = behind {
+            let name = self.name(delivered.place);
+            self.break_rule(Rule::Order, Some(body), format!("message {} came from {name} behind message {}, {why}", body.0, other.0));
+        }
+    }
+
+    fn conclude(&mut self) {
+        self.conclude_transactions();
+        self.conclude_messages();
+        self.conclude_browses();
+    }
+
+    /// Decides of every COMMIT without an answer whether it took place, and judges it.
+    fn conclude_transactions(&mut self) {
+        for (transaction, unit) in std::mem::take(&mut self.transactions) {
+            let Some(committing) = unit.committing.filter(|_| !unit.committed) else {
+                continue;
+            };
+            // A resend may be what was seen; a send that does not survive may not be.
+            let telling = |body: &&Body| {
+                let message = &self.messages[*body];
+                message.attempts == 1 && message.sending.persistent && !message.sending.places.is_empty()
+            };
+            let sends: Vec<Body> = unit.sends.iter().filter(telling).copied().collect();
+            let seen: Vec<Body> = sends.iter().filter(|body| self.messages[body].seen).copied().collect();
+            let settled: Vec<(Body, Place)> = unit
+                .settlements
+                .iter()
+                .flat_map(|settlement| {
+                    let settled = &self.settlements[settlement];
+                    settled.bodies.iter().map(|body| (*body, settled.place))
+                })
+                .collect();
+            let returned = |(body, place): &(Body, Place)| {
+                let later = self.waiting.get(&(*body, *place)).and_then(|waiting| waiting.last_delivery);
+                later.is_some_and(|later| later > committing)
+            };
+            let back = settled.iter().find(|pair| returned(pair)).copied();
+            let took_place = if sends.is_empty() { back.is_none() } else { !seen.is_empty() };
+            if !took_place || unit.rolled_back {
+                // What it settled must have come back: judged as lost otherwise.
+                if unit.rolled_back && !seen.is_empty() {
+                    self.break_rule(Rule::HalfTransaction, Some(seen[0]), format!("transaction {} was rolled back and was seen", transaction.0));
+                }
+                continue;
+            }
+            if let Some(missing) = sends.iter().find(|body| !seen.contains(body)) {
+                self.break_rule(
+                    Rule::HalfTransaction,
+                    Some(*missing),
+                    format!("of transaction {} message {} was seen and message {} was not", transaction.0, seen[0].0, missing.0),
+                );
+            }
+            if let Some((body, place)) = back {
+                let name = self.name(place);
+                self.break_rule(
+                    Rule::HalfTransaction,
+                    Some(body),
+                    format!("the sends of transaction {} were seen, and message {} that it acknowledged came again from {name}", transaction.0, body.0),
+                );
+            }
+            for body in unit.sends {
+                let message = self.messages.get_mut(&body).expect("a transaction's sends were seen");
+                message.confirmed.get_or_insert(committing);
+            }
+            for settlement in unit.settlements {
+                self.settle(settlement, Certainty::Perhaps);
+            }
+        }
+    }
+
+    fn conclude_messages(&mut self) {
+        let mut found = Vec::new();
+        let mut set_aside = self.tolerance.set_aside;
+        for (body, message) in &self.messages {
+            if !message.sending.persistent {
+                continue;
+            }
+            let (mut least, mut most) = (0, 0);
+            for place in &message.sending.places {
+                let fresh = Waiting::default();
+                let waiting = self.waiting.get(&(*body, *place)).unwrap_or(&fresh);
+                let name = self.name(*place);
+                if waiting.drained > 1 {
+                    found.push((Rule::StoredTwice, *body, format!("message {} waited {} times in {name}", body.0, waiting.drained)));
+                }
+                let may_die = waiting.rejected > Certainty::No || message.sending.expires.is_some();
+                let there = waiting.drained > 0;
+                // What was seen rests on a confirmed record, receipt or not.
+                let known = message.confirmed.is_some() || message.seen;
+                let missing = known && !there && waiting.consumed == Certainty::No;
+                if missing && !may_die {
+                    if set_aside > 0 {
+                        set_aside -= 1;
+                        continue;
+                    }
+                    found.push((Rule::Lost, *body, format!("message {} was confirmed, and {name} does not have it", body.0)));
+                    continue;
+                }
+                least += u32::from(waiting.rejected == Certainty::Yes || missing);
+                most += u32::from(may_die && !there);
+            }
+            if message.dead_letters > most {
+                let text = format!("message {} is {} times in the dead-letter queue, at most {most} are explained", body.0, message.dead_letters);
+                found.push((Rule::DeadLetter, *body, text));
+            } else if message.dead_letters < least {
+                if set_aside > 0 {
+                    set_aside -= 1;
+                    continue;
+                }
+                let text = format!("message {} is {} times in the dead-letter queue, and belongs there {least} times", body.0, message.dead_letters);
+                found.push((Rule::DeadLetter, *body, text));
+            }
+        }
+        for (rule, body, text) in found {
+            self.break_rule(rule, Some(body), text);
+        }
+    }
+
+    fn conclude_browses(&mut self) {
+        let mut found = Vec::new();
+        for walk in self.browses.values() {
+            let Some(until) = walk.until else { continue };
+            for (body, message) in &self.messages {
+                let waited = message.sending.places.contains(&walk.place)
+                    && message.sending.persistent
+                    && message.sending.expires.is_none()
+                    && message.confirmed.is_some_and(|confirmed| confirmed < walk.from)
+                    && self.waiting.get(&(*body, walk.place)).is_some_and(|waiting| {
+                        // Unmarked at the end: nobody had it before.
+                        waiting.drained_unmarked && waiting.deliveries == 1 && waiting.first_delivery > Some(until)
+                    });
+                if waited && !walk.bodies.contains(body) {
+                    found.push((*body, self.name(walk.place)));
+                }
+            }
+        }
+        for (body, name) in found {
+            self.break_rule(Rule::Browser, Some(body), format!("message {} waited in {name}, and a browser did not see it", body.0));
+        }
+    }
+}

@@ -1,0 +1,515 @@
+//! One run: work under faults, then a faultless end, then the verdict.
+
+use std::time::Duration;
+
+use node::{End, Failure, Notice};
+use platform::{BootTime, DiskErrorKind};
+use simulated::{Coverage, Crash, Fault, FaultPlan, Landed, Point, ProcessNumber, Stalled};
+
+use super::scenario::{Calamity, Damage, Moment, Scenario};
+use super::world::{Being, Ended, LEADS_WITHIN, World, describe};
+use crate::history::{self, History, Tolerance};
+use crate::workload::{Actor, Scene};
+
+/// Simulated time within which the work has to be done: beyond it nothing moves any more.
+const WORK_WITHIN: Duration = Duration::from_secs(900);
+
+/// Simulated time from the last work to the last death where damage follows: by then a heartbeat covers what was confirmed.
+const COVERED_AFTER: Duration = Duration::from_secs(3);
+
+/// Simulated time after which everything that may expire has.
+const EXPIRED_AFTER: Duration = Duration::from_secs(200);
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Its seed.
+    pub seed: u64,
+    /// Operations of clients.
+    pub operations: u64,
+    /// Operations on the disk.
+    pub disk_operations: u64,
+    /// What happened, by name.
+    pub coverage: Coverage,
+    /// What broke; empty if all is well.
+    pub failures: Vec<String>,
+    /// Everything that the clients did and saw.
+    pub history: History,
+}
+
+/// Runs the scenario of a seed.
+pub fn run(seed: u64, trace: bool) -> Report {
+    let scenario = Scenario::of(seed);
+    let mut run = Run::new(&scenario, trace);
+    run.work();
+    if run.failures.is_empty() {
+        run.end();
+    }
+    run.report(seed)
+}
+
+/// Something that comes to its end later.
+enum Later {
+    Start(usize),
+    SpaceIsBack,
+}
+
+struct Run<'a> {
+    scenario: &'a Scenario,
+    world: World,
+    calamities: Vec<(Moment, Calamity)>,
+    /// Disk operations when the last calamity was over.
+    operations_before: u64,
+    later: Vec<(BootTime, Later)>,
+    others_excused: bool,
+    ends_seen: usize,
+    failures: Vec<String>,
+}
+
+impl Run<'_> {
+    fn new(scenario: &Scenario, trace: bool) -> Run<'_> {
+        let scene = Scene::new(scenario.large);
+        let mut world = World::new(scenario.seed, scenario.plan.clone(), scenario.settings.clone(), scene, scenario.shared);
+        world.trace = trace;
+        world.say(|| format!("{scenario:?}"));
+        for role in &scenario.roles {
+            let actor = Actor::new(*role, scenario.work, world.prng.split());
+            world.invite(Being::Actor(actor));
+        }
+        let mut calamities = scenario.calamities.clone();
+        if scenario.damage == Damage::Misdirected {
+            // What went astray lately may rest on nothing else: then there is no death before it is covered.
+            calamities.retain(|(_, calamity)| *calamity == Calamity::Cut);
+            world.storage.fault_at(60 + world.prng.below(400), Fault::Misdirect);
+        }
+        calamities.reverse();
+        let others_excused = scenario.excuses.others;
+        Run { scenario, world, calamities, operations_before: 0, later: Vec::new(), others_excused, ends_seen: 0, failures: Vec::new() }
+    }
+
+    fn fail(&mut self, why: String) {
+        self.world.say(|| format!("FAILURE {why}"));
+        self.failures.push(why);
+    }
+
+    fn now(&self) -> BootTime {
+        self.world.storage.now()
+    }
+
+    // ---- work ----
+
+    fn work(&mut self) {
+        self.world.start(0);
+        self.set_trap();
+        while self.failures.is_empty() && (self.world.scene.operations < self.scenario.operations || !self.calamities.is_empty()) {
+            if self.now() > BootTime(0) + WORK_WITHIN {
+                let (operations, left) = (self.world.scene.operations, self.calamities.len());
+                return self.fail(format!("no progress: {operations} operations and {left} calamities to come after {WORK_WITHIN:?}"));
+            }
+            self.come_due();
+            self.strike_if_due();
+            self.world.step(self.next_later());
+            self.look_at_ends();
+            self.keep_running();
+        }
+    }
+
+    fn next_later(&self) -> BootTime {
+        let soon = self.now() + Duration::from_secs(1);
+        self.later.iter().map(|(at, _)| *at).fold(soon, BootTime::min)
+    }
+
+    fn come_due(&mut self) {
+        let now = self.now();
+        let mut due = Vec::new();
+        self.later.retain_mut(|(at, later)| {
+            let is_due = *at <= now;
+            if is_due {
+                due.push(std::mem::replace(later, Later::SpaceIsBack));
+            }
+            !is_due
+        });
+        for later in due {
+            match later {
+                Later::Start(machine) => {
+                    self.world.start(machine);
+                }
+                Later::SpaceIsBack => self.world.storage.set_capacity(None),
+            }
+        }
+    }
+
+    /// Somebody must run, or be about to.
+    fn keep_running(&mut self) {
+        let starts = self.later.iter().any(|(_, later)| matches!(later, Later::Start(_)));
+        if self.world.running.is_empty() && !starts {
+            let machine = self.world.prng.index(self.world.machines.len());
+            let pause = if self.world.prng.below(2) == 0 { Duration::ZERO } else { Duration::from_millis(600) };
+            let at = self.now() + self.world.prng.between(Duration::ZERO, pause + Duration::from_nanos(1));
+            self.later.push((at, Later::Start(machine)));
+        }
+    }
+
+    /// For a death in the middle of the disk's work: the process is halted there.
+    fn set_trap(&mut self) {
+        self.operations_before = self.world.storage.submitted();
+        if let Some((Moment::Operation(count), calamity)) = self.calamities.last()
+            && is_death(*calamity)
+        {
+            let point = if self.world.prng.below(2) == 0 {
+                Point::Submitted(self.operations_before + count)
+            } else {
+                Point::Completed(self.world.storage.collected() + count)
+            };
+            self.world.storage.stop_at(point);
+        }
+    }
+
+    fn strike_if_due(&mut self) {
+        let Some((moment, calamity)) = self.calamities.last().copied() else { return };
+        let due = match moment {
+            Moment::Worked(operations) => self.world.scene.operations >= operations,
+            Moment::Operation(_) if is_death(calamity) => self.world.storage.halted().is_some(),
+            Moment::Operation(count) => self.world.storage.submitted() >= self.operations_before + count,
+        };
+        if due && self.strike(calamity) {
+            self.calamities.pop();
+            self.set_trap();
+        }
+    }
+
+    /// The process that a calamity is about.
+    fn victim(&self) -> Option<ProcessNumber> {
+        self.world.storage.halted().or_else(|| self.world.leader()).or_else(|| self.world.running.keys().next().copied())
+    }
+
+    /// Lets a calamity happen; `false` if there is nobody whom it could happen to at this moment.
+    fn strike(&mut self, calamity: Calamity) -> bool {
+        let Some(victim) = self.victim() else { return false };
+        let machine = self.world.running[&victim].machine;
+        let now = self.now();
+        self.world.say(|| format!("CALAMITY {calamity:?} for {victim:?}"));
+        match calamity {
+            Calamity::Kill => self.world.kill(victim, Crash::Process(victim), Landed::Random),
+            Calamity::PowerLoss => {
+                self.world.kill(victim, if self.scenario.shared { Crash::Process(victim) } else { Crash::Power }, Landed::Random);
+                if self.scenario.shared {
+                    // The file server's: whoever else runs lives on.
+                    self.world.storage.crash(Crash::Power, Landed::Random);
+                } else {
+                    let others: Vec<_> = self.world.running.keys().copied().collect();
+                    others.into_iter().for_each(|process| self.world.bury(process));
+                }
+            }
+            Calamity::Stop => {
+                let Some(leader) = self.world.leader() else { return false };
+                let at = self.world.machines[machine].clock.now(now);
+                if let Some(running) = self.world.running.get_mut(&leader) {
+                    running.node.stop(at);
+                }
+            }
+            Calamity::Reboot => {
+                self.world.storage.reboot_machine(self.world.machines[machine].number, &Landed::Random);
+                self.world.scene.history.push(history::Event::Crashed);
+                let gone: Vec<_> =
+                    self.world.running.iter().filter(|(_, running)| running.machine == machine).map(|(process, _)| *process).collect();
+                gone.into_iter().for_each(|process| self.world.bury(process));
+            }
+            Calamity::Cut => {
+                let connected: Vec<_> = self.world.guests.iter().filter_map(|guest| guest.at).collect();
+                let Some((process, connection)) = connected.get(self.world.prng.index(connected.len())).copied() else { return false };
+                self.world.cut(process, connection, true);
+            }
+            Calamity::Freeze => {
+                let Some(leader) = self.world.leader() else { return false };
+                let pause = self.world.prng.between(Duration::from_millis(200), Duration::from_secs(9));
+                if let Some(running) = self.world.running.get_mut(&leader) {
+                    running.frozen_until = now + pause;
+                }
+                self.others_excused = true;
+                let other = self.world.prng.index(self.world.machines.len());
+                let at = now + self.world.prng.between(Duration::ZERO, Duration::from_secs(2));
+                self.later.push((at, Later::Start(other)));
+            }
+            Calamity::SecondProcess => {
+                let other = self.world.prng.index(self.world.machines.len());
+                self.others_excused = true;
+                self.world.start(other);
+            }
+            Calamity::FullDisk => {
+                self.world.storage.set_capacity(Some(1 << 40));
+                let space = self.world.storage.space();
+                let spare = self.world.prng.below(3 * u64::from(self.scenario.settings.journal.segment_bytes));
+                self.world.storage.set_capacity(Some(space.total - space.available + spare));
+                let until = now + self.world.prng.between(Duration::from_millis(100), Duration::from_secs(4));
+                self.later.push((until, Later::SpaceIsBack));
+            }
+            Calamity::Stall => {
+                let what = if self.world.prng.below(2) == 0 { Stalled::Everything } else { Stalled::Writes };
+                let until = now + self.world.prng.between(Duration::from_millis(50), Duration::from_secs(20));
+                self.world.storage.stall(what, until);
+                // What stalls may seem dead to another.
+                self.others_excused = true;
+            }
+            Calamity::ClockJump => {
+                let by = self.world.prng.below(100_000) as i64 - 50_000;
+                self.world.machines[machine].clock.jump(by);
+            }
+        }
+        self.world.coverage.count(calamity_name(calamity));
+        true
+    }
+
+    /// Whether those who ended were allowed to.
+    fn look_at_ends(&mut self) {
+        while let Some(Ended { process, end, .. }) = self.world.ends.get(self.ends_seen).cloned() {
+            self.ends_seen += 1;
+            let excuses = self.scenario.excuses;
+            let excused = match &end {
+                End::Stopped => true,
+                End::Failed(Failure::Disk(error)) => match error.kind {
+                    DiskErrorKind::NoSpace => excuses.no_space,
+                    DiskErrorKind::NotFound | DiskErrorKind::Exists | DiskErrorKind::Stale | DiskErrorKind::Denied | DiskErrorKind::Failed => {
+                        excuses.failed || excuses.damage
+                    }
+                },
+                End::Failed(Failure::AnotherLeads { .. } | Failure::Fenced { .. }) => self.others_excused,
+                End::Failed(Failure::Damage { file, .. }) => excuses.damage && !file.is_empty(),
+                End::Failed(Failure::Stalled { .. } | Failure::Unfit(_)) => false,
+            };
+            if !excused {
+                self.fail(format!("{process:?} ended: {}", describe(&end)));
+            }
+        }
+    }
+
+    // ---- the end ----
+
+    fn end(&mut self) {
+        self.world.storage.set_plan(FaultPlan::calm());
+        self.world.storage.set_capacity(None);
+        self.later.clear();
+        self.world.say(|| "THE END BEGINS".into());
+        let damaged = self.scenario.damage != Damage::None;
+        if damaged || self.world.prng.below(2) == 0 {
+            // What is under way is answered, and covered by a heartbeat.
+            self.world.disperse();
+            if !self.lead("before the last death") {
+                return;
+            }
+            self.pass(COVERED_AFTER);
+        }
+        self.last_death();
+        self.world.disperse();
+        self.pass_without_anybody(EXPIRED_AFTER);
+        let flipped = (self.scenario.damage == Damage::FlippedBit).then(|| self.flip_a_bit()).flatten();
+        self.others_excused = self.scenario.shared;
+        self.world.scene.history.push(history::Event::Draining);
+        if !self.lead_despite(flipped) {
+            return;
+        }
+        self.drain();
+        if self.scenario.drains_twice && self.failures.is_empty() {
+            self.last_death();
+            if self.lead("for the second drain") {
+                self.drain();
+            }
+        }
+    }
+
+    fn last_death(&mut self) {
+        let processes: Vec<_> = self.world.running.keys().copied().collect();
+        for process in processes {
+            let running = &self.world.running[&process];
+            if self.scenario.stops_at_end && running.leads && running.frozen_until <= self.now() {
+                let at = self.world.machines[running.machine].clock.now(self.now());
+                self.world.running.get_mut(&process).expect("it was just seen").node.stop(at);
+                let limit = self.now() + LEADS_WITHIN;
+                while self.world.running.contains_key(&process) && self.now() < limit {
+                    self.world.step(limit);
+                }
+                if self.world.running.contains_key(&process) {
+                    self.fail("a clean stop does not end".into());
+                }
+                self.look_at_ends();
+            } else {
+                self.world.kill(process, Crash::Process(process), Landed::Random);
+            }
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let until = self.now() + time;
+        while self.now() < until && self.failures.is_empty() {
+            self.world.step(until);
+            self.look_at_ends();
+        }
+    }
+
+    fn pass_without_anybody(&mut self, time: Duration) {
+        let until = self.now() + time;
+        self.world.storage.advance_to(until);
+    }
+
+    /// Starts a process if none runs, and waits until one leads.
+    fn lead(&mut self, when: &str) -> bool {
+        if let Err(why) = self.world.lead() {
+            self.fail(format!("{when}: {why}"));
+        }
+        self.look_at_ends();
+        self.failures.is_empty()
+    }
+
+    /// Starts; if the damage is refused, undoes it and starts again.
+    fn lead_despite(&mut self, flipped: Option<(String, u64, u8)>) -> bool {
+        let led = self.world.lead();
+        self.look_at_ends();
+        let Err(why) = led else { return self.failures.is_empty() };
+        if !matches!(self.world.last_failure(), Some(Failure::Damage { .. })) || self.scenario.damage == Damage::None {
+            self.fail(format!("at the end: {why}"));
+            return false;
+        }
+        match flipped {
+            Some((path, offset, bit)) => {
+                self.world.coverage.count("damage refused, undone, started");
+                self.world.storage.flip_bit(&path, offset, bit);
+                self.world.notices.clear();
+                self.lead("after the damage was undone")
+            }
+            None => {
+                self.world.coverage.count("misdirected write refused");
+                false
+            }
+        }
+    }
+
+    fn flip_a_bit(&mut self) -> Option<(String, u64, u8)> {
+        let files = self.world.storage.files();
+        let prng = &mut self.world.prng;
+        for _ in 0..20 {
+            let path = files[prng.index(files.len())].clone();
+            let Some(content) = self.world.storage.read_file(&path).filter(|content| !content.is_empty()) else { continue };
+            let offset = prng.below(content.len() as u64);
+            // Most of a file is reserved and empty: prefer what holds something.
+            if content[offset as usize] == 0 && prng.below(8) > 0 {
+                continue;
+            }
+            let bit = prng.below(8) as u8;
+            if self.world.storage.flip_bit(&path, offset, bit) {
+                self.world.say(|| format!("bit {bit} of byte {offset} of {path} flips"));
+                return Some((path, offset, bit));
+            }
+        }
+        None
+    }
+
+    fn drain(&mut self) {
+        if let Err(why) = self.world.drain() {
+            self.fail(why);
+        }
+        self.look_at_ends();
+    }
+
+    // ---- the verdict ----
+
+    fn report(mut self, seed: u64) -> Report {
+        let excuses = self.scenario.excuses;
+        let set_aside = self.world.notices.iter().filter(|notice| matches!(notice, Notice::Error(text) if text.contains("set aside"))).count();
+        for notice in std::mem::take(&mut self.world.notices) {
+            let (text, grave) = match &notice {
+                Notice::Leads { .. } => continue,
+                Notice::Warning(text) => (text, false),
+                Notice::Error(text) => (text, true),
+            };
+            self.world.coverage.count(if grave { "said ERROR" } else { "said WARN" });
+            if !excuses.damage && !is_excused_notice(text) {
+                self.failures.push(format!("unexpected: {notice:?}"));
+            }
+        }
+        for complaint in std::mem::take(&mut self.world.scene.complaints) {
+            if !(excuses.no_space && complaint.contains("space")) {
+                self.failures.push(format!("a client was told: {complaint}"));
+            }
+        }
+        let whole = self.failures.is_empty() && self.world.scene.history.events().contains(&history::Event::Draining);
+        let refused = self.world.coverage.of("misdirected write refused") > 0;
+        if whole && !refused {
+            let tolerance = Tolerance { under_way: excuses.under_way, set_aside };
+            let history = &self.world.scene.history;
+            for violation in history::judge(history, tolerance) {
+                let story = violation.body.map(|body| history.story(body)).unwrap_or_default();
+                self.failures.push(format!("{violation}\n{story}"));
+            }
+        }
+        let mut coverage = self.world.coverage.clone();
+        coverage.add(&self.world.scene.coverage);
+        coverage.add(&self.world.storage.coverage());
+        Report {
+            seed,
+            operations: self.world.scene.operations,
+            disk_operations: self.world.storage.submitted(),
+            coverage,
+            failures: self.failures,
+            history: self.world.scene.history,
+        }
+    }
+}
+
+/// What a broker that is well may say after what was done to it.
+fn is_excused_notice(text: &str) -> bool {
+    // A claim that died between its seal and its first beat.
+    text.contains("heartbeat cell is blank")
+}
+
+fn is_death(calamity: Calamity) -> bool {
+    match calamity {
+        Calamity::Kill | Calamity::PowerLoss | Calamity::Reboot => true,
+        Calamity::Stop
+        | Calamity::Cut
+        | Calamity::Freeze
+        | Calamity::SecondProcess
+        | Calamity::FullDisk
+        | Calamity::Stall
+        | Calamity::ClockJump => false,
+    }
+}
+
+fn calamity_name(calamity: Calamity) -> &'static str {
+    match calamity {
+        Calamity::Kill => "calamity: kill",
+        Calamity::PowerLoss => "calamity: power loss",
+        Calamity::Stop => "calamity: clean stop",
+        Calamity::Reboot => "calamity: reboot",
+        Calamity::Cut => "calamity: connection cut",
+        Calamity::Freeze => "calamity: freeze",
+        Calamity::SecondProcess => "calamity: second process",
+        Calamity::FullDisk => "calamity: full disk",
+        Calamity::Stall => "calamity: stall",
+        Calamity::ClockJump => "calamity: clock jump",
+    }
+}
+
+/// Whether a name of a run's coverage is that of a fault: something that went wrong, not merely happened.
+pub fn is_fault(name: &str) -> bool {
+    const FAULTS: [&str; 18] = [
+        "process crash",
+        "power loss",
+        "torn",
+        "torn inside a block",
+        "lost at power loss",
+        "name lost at power loss",
+        "landed late",
+        "stalled",
+        "failed",
+        "stale",
+        "no space",
+        "short write",
+        "lost link reply",
+        "misdirected",
+        "flipped",
+        "calamity: freeze",
+        "calamity: stall",
+        "calamity: connection cut",
+    ];
+    FAULTS.contains(&name)
+}

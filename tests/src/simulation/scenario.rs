@@ -1,0 +1,183 @@
+//! What a seed means: settings, faults and their moments.
+
+use std::time::Duration;
+
+use simulated::{Chance, FaultPlan, Prng};
+
+use crate::workload::{Role, Work};
+
+/// A fault that is not a matter of chance per operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calamity {
+    /// The process dies at once (kill -9); it starts again.
+    Kill,
+    /// The power goes: what was only visible stays or goes. It starts again.
+    PowerLoss,
+    /// A clean stop, then a start.
+    Stop,
+    /// The machine restarts.
+    Reboot,
+    /// A client's connection breaks.
+    Cut,
+    /// The process does not run for a while, and goes on. On a shared file system another takes over meanwhile.
+    Freeze,
+    /// A second process is started on the directory while the first leads.
+    SecondProcess,
+    /// The file system is full, for a while.
+    FullDisk,
+    /// Nothing that was asked of the disk returns, for a while.
+    Stall,
+    /// The wall clock jumps.
+    ClockJump,
+}
+
+/// When a calamity comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// After so many operations of clients.
+    Worked(u64),
+    /// After so many more disk operations than there were when the last calamity was over: in the middle of whatever the node is doing.
+    Operation(u64),
+}
+
+/// What is damaged at rest before the last start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// Nothing.
+    None,
+    /// One bit, anywhere.
+    FlippedBit,
+    /// One write went elsewhere, unnoticed.
+    Misdirected,
+}
+
+/// What the faults of a scenario excuse.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Excuses {
+    /// A node may end because its disk failed.
+    pub failed: bool,
+    /// A start may end because the disk is full; sends may be refused.
+    pub no_space: bool,
+    /// A node may end because another leads, or fenced it.
+    pub others: bool,
+    /// A node may refuse what it finds, and warn.
+    pub damage: bool,
+    /// How long a delivery may have been under way, milliseconds.
+    pub under_way: u64,
+}
+
+/// One run's plan.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The seed of everything that is drawn later.
+    pub seed: u64,
+    /// How the clients work.
+    pub work: Work,
+    /// The clients.
+    pub roles: Vec<Role>,
+    /// Operations of clients after which the end comes.
+    pub operations: u64,
+    /// What goes wrong by chance.
+    pub plan: FaultPlan,
+    /// What goes wrong when.
+    pub calamities: Vec<(Moment, Calamity)>,
+    /// What is damaged before the last start.
+    pub damage: Damage,
+    /// Whether two machines share the file system.
+    pub shared: bool,
+    /// Whether the end begins with a clean stop.
+    pub stops_at_end: bool,
+    /// Whether everything is drained twice, with a start in between.
+    pub drains_twice: bool,
+    /// The node's settings.
+    pub settings: node::Settings,
+    /// About how large the rare large messages are, bytes.
+    pub large: usize,
+    /// What may happen.
+    pub excuses: Excuses,
+}
+
+impl Scenario {
+    /// The scenario of a seed.
+    pub fn of(seed: u64) -> Scenario {
+        let mut prng = Prng::new(seed);
+        let shared = prng.below(5) == 0;
+        let damage = match prng.below(12) {
+            0 | 1 => Damage::FlippedBit,
+            2 => Damage::Misdirected,
+            _ => Damage::None,
+        };
+        let plan = match prng.below(4) {
+            0 => FaultPlan { write_latency: FaultPlan::rough().write_latency, ..FaultPlan::calm() },
+            _ => FaultPlan::drawn(&mut prng),
+        };
+        let mut roles = vec![Role::Producer, Role::Consumer, Role::Durable(0), Role::Durable(1), Role::Transactor];
+        let others = [Role::Producer, Role::Consumer, Role::Transactor, Role::Browser];
+        roles.extend((0..prng.below(3)).map(|_| others[prng.index(others.len())]));
+        let operations = 220 + prng.below(80);
+        let calamities = draw_calamities(&mut prng, operations, shared);
+        let has = |wanted: Calamity| calamities.iter().any(|(_, calamity)| *calamity == wanted);
+        let stalls = plan.stall > Chance::NEVER || has(Calamity::Stall) || has(Calamity::Freeze) || has(Calamity::FullDisk);
+        let excuses = Excuses {
+            failed: plan.failed > Chance::NEVER,
+            no_space: plan.no_space > Chance::NEVER || plan.short_write > Chance::NEVER || has(Calamity::FullDisk),
+            others: shared || damage != Damage::None,
+            damage: damage != Damage::None,
+            under_way: if stalls || has(Calamity::ClockJump) { 120_000 } else { 500 },
+        };
+        let large = [20_000, 60_000, 200_000][prng.index(3)];
+        let settings = draw_settings(&mut prng, shared);
+        Scenario {
+            seed: prng.below(u64::MAX),
+            work: Work { auto: prng.below(2) == 0, expiry: prng.below(3) > 0, heart_beats: true },
+            roles,
+            operations,
+            plan,
+            calamities,
+            damage,
+            shared,
+            stops_at_end: prng.below(3) == 0,
+            drains_twice: prng.below(10) == 0,
+            settings,
+            large,
+            excuses,
+        }
+    }
+}
+
+fn draw_calamities(prng: &mut Prng, operations: u64, shared: bool) -> Vec<(Moment, Calamity)> {
+    use Calamity::{ClockJump, Cut, Freeze, FullDisk, Kill, PowerLoss, Reboot, SecondProcess, Stall, Stop};
+    // The first is always a death: a run without one proves little.
+    let deaths = [Kill, Kill, Kill, PowerLoss, PowerLoss, Reboot];
+    let others = [Kill, Kill, PowerLoss, Stop, Cut, Cut, Cut, Freeze, SecondProcess, FullDisk, Stall, ClockJump];
+    let mut calamities = vec![if shared && prng.below(2) == 0 { Freeze } else { deaths[prng.index(deaths.len())] }];
+    calamities.extend((0..1 + prng.below(4)).map(|_| others[prng.index(others.len())]));
+    let count = calamities.len() as u64;
+    calamities
+        .into_iter()
+        .enumerate()
+        .map(|(index, calamity)| {
+            let share = operations * (index as u64 + 1) / (count + 1);
+            let moment = match prng.below(3) {
+                0 => Moment::Operation(1 + prng.below(120)),
+                _ => Moment::Worked(share / 2 + prng.below(share.max(1))),
+            };
+            (moment, calamity)
+        })
+        .collect()
+}
+
+/// The shipped defaults, scaled down so that rolls, checkpoints, deletion and reading back happen in a run.
+fn draw_settings(prng: &mut Prng, shared: bool) -> node::Settings {
+    let mut settings = node::Settings { shared_unknown: shared, ..node::Settings::default() };
+    settings.journal.segment_bytes = [64 << 10, 128 << 10, 256 << 10][prng.index(3)];
+    settings.journal.batch_bytes_max = 16 << 10;
+    settings.journal.writes_in_flight = 1 + prng.index(4);
+    settings.ballast_bytes = 2 * u64::from(settings.journal.segment_bytes);
+    settings.engine.body_cache_bytes = [0, 4 << 10, 64 << 10, 32 << 20][prng.index(4)];
+    settings.engine.expiry_interval = Duration::from_millis(200 + prng.below(2_000));
+    settings.checkpoint_bytes = [64 << 10, 256 << 10][prng.index(2)];
+    settings.checkpoint_records = 20 + prng.below(200);
+    settings.checkpoint_interval = Duration::from_millis(500 + prng.below(4_000));
+    settings
+}

@@ -1,0 +1,599 @@
+//! Who moves bytes, time and faults between nodes and clients.
+//!
+//! One step goes to the next moment at which anything happens, and lets it happen. Invariant: nothing of a dead process and nothing of a cut connection arrives later than the moment of death.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use leadership::Addresses;
+use message::ConnectionId;
+use node::{End, Failure, Node, NodeIdentity, Notice, Settings};
+use platform::{BootTime, FileSystem, Now};
+use simulated::{Coverage, Crash, FaultPlan, Landed, Link, MachineNumber, Prng, ProcessNumber, SimulatedClock, SimulatedStorage};
+
+use crate::history::Event;
+use crate::workload::{Actor, Drainer, Scene, Taken};
+
+/// Between two things that one client does, at most.
+const PAUSE_MAX: Duration = Duration::from_millis(40);
+
+/// From one end of a connection to the other.
+const DELAY: (Duration, Duration) = (Duration::from_micros(20), Duration::from_millis(2));
+
+/// Simulated time within which a faultless start leads.
+pub(crate) const LEADS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Simulated time within which a place is drained.
+const DRAINED_WITHIN: Duration = Duration::from_secs(30);
+
+/// Everything that exists in a run.
+pub(crate) struct World {
+    pub(crate) storage: SimulatedStorage,
+    pub(crate) prng: Prng,
+    pub(crate) scene: Scene,
+    pub(crate) machines: Vec<Machine>,
+    pub(crate) running: BTreeMap<ProcessNumber, Running>,
+    pub(crate) guests: Vec<Guest>,
+    /// How nodes ended, in order.
+    pub(crate) ends: Vec<Ended>,
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) coverage: Coverage,
+    pub(crate) trace: bool,
+    settings: Settings,
+}
+
+/// One machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Machine {
+    pub(crate) number: MachineNumber,
+    pub(crate) clock: SimulatedClock,
+}
+
+/// One process of the broker.
+pub(crate) struct Running {
+    pub(crate) node: Node,
+    pub(crate) machine: usize,
+    /// It does not run before this moment.
+    pub(crate) frozen_until: BootTime,
+    pub(crate) leads: bool,
+    sockets: BTreeMap<ConnectionId, Socket>,
+    ready: BTreeSet<ConnectionId>,
+}
+
+/// A process that ended by itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Ended {
+    pub(crate) process: ProcessNumber,
+    pub(crate) end: End,
+    /// Whether it had led.
+    pub(crate) led: bool,
+}
+
+/// The two directions of one connection.
+struct Socket {
+    guest: usize,
+    up: Link,
+    down: Link,
+    /// What left the node and has not arrived.
+    under_way: VecDeque<u8>,
+    /// The kernel's buffer is full until then.
+    full_until: BootTime,
+    /// What the node gave and the full buffer did not take.
+    rest: Option<Bytes>,
+}
+
+/// A client.
+pub(crate) struct Guest {
+    pub(crate) being: Being,
+    pub(crate) at: Option<(ProcessNumber, ConnectionId)>,
+    next_act: BootTime,
+}
+
+/// Who a client is.
+pub(crate) enum Being {
+    Actor(Actor),
+    Drainer(Drainer),
+}
+
+impl Being {
+    fn handle_bytes(&mut self, now: Now, bytes: &[u8], scene: &mut Scene) {
+        match self {
+            Being::Actor(actor) => actor.handle_bytes(now, bytes, scene),
+            Being::Drainer(drainer) => drainer.handle_bytes(now, bytes, scene),
+        }
+    }
+
+    fn poll_output(&mut self, now: Now) -> Option<Bytes> {
+        match self {
+            Being::Actor(actor) => actor.poll_output(now),
+            Being::Drainer(drainer) => drainer.poll_output(now),
+        }
+    }
+
+    fn next_timeout(&self) -> Option<BootTime> {
+        match self {
+            Being::Actor(actor) => actor.next_timeout(),
+            Being::Drainer(_) => None,
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, plan: FaultPlan, settings: Settings, scene: Scene, shared: bool) -> World {
+        let mut prng = Prng::new(seed);
+        let file_system = if shared { FileSystem::Nfs4 } else { FileSystem::Local };
+        let storage = SimulatedStorage::with_file_system(seed, plan, file_system);
+        let hosts: &[&str] = if shared { &["one", "two"] } else { &["one"] };
+        let machines = hosts
+            .iter()
+            .map(|host| {
+                let uptime = Duration::from_secs(1 + prng.below(1_000_000));
+                Machine { number: storage.boot_machine(host), clock: SimulatedClock::new(uptime, 0) }
+            })
+            .collect();
+        World::on(storage, prng, settings, scene, machines)
+    }
+
+    pub(crate) fn on(storage: SimulatedStorage, prng: Prng, settings: Settings, scene: Scene, machines: Vec<Machine>) -> World {
+        World {
+            storage,
+            prng,
+            scene,
+            machines,
+            running: BTreeMap::new(),
+            guests: Vec::new(),
+            ends: Vec::new(),
+            notices: Vec::new(),
+            coverage: Coverage::default(),
+            trace: false,
+            settings,
+        }
+    }
+
+    /// What a machine's clocks show.
+    fn now_on(&self, machine: usize) -> Now {
+        self.machines[machine].clock.now(self.storage.now())
+    }
+
+    /// What clients take for the time.
+    fn now(&self) -> Now {
+        self.now_on(0)
+    }
+
+    pub(crate) fn say(&self, what: impl FnOnce() -> String) {
+        if self.trace {
+            println!("{:>12.6} {}", self.storage.now().0 as f64 / 1e9, what());
+        }
+    }
+
+    /// Starts a process of the broker.
+    pub(crate) fn start(&mut self, machine: usize) -> ProcessNumber {
+        let disk = self.storage.start_process(self.machines[machine].number);
+        let (process, identity) = (disk.process(), disk.identity());
+        let identity = NodeIdentity {
+            process: identity,
+            addresses: Addresses { clients: vec!["stomp://127.0.0.1:61613".into()], admin: "127.0.0.1:8161".into(), ..Addresses::default() },
+            version: "0.1.0".into(),
+        };
+        let now = self.now_on(machine);
+        let mut random = self.prng.split();
+        let node = Node::new(Box::new(disk), self.settings.clone(), identity, &mut random, now);
+        self.say(|| format!("{process:?} starts on machine {machine}"));
+        self.coverage.count("start");
+        self.running.insert(
+            process,
+            Running {
+                node,
+                machine,
+                frozen_until: BootTime(0),
+                leads: false,
+                sockets: BTreeMap::new(),
+                ready: BTreeSet::new(),
+            },
+        );
+        self.turn(process);
+        process
+    }
+
+    /// The process that leads, if one does and runs.
+    pub(crate) fn leader(&self) -> Option<ProcessNumber> {
+        let now = self.storage.now();
+        self.running.iter().find(|(_, running)| running.leads && running.frozen_until <= now).map(|(process, _)| *process)
+    }
+
+    /// Ends a process at once.
+    pub(crate) fn kill(&mut self, process: ProcessNumber, crash: Crash, landed: Landed) {
+        self.say(|| format!("{crash:?} {landed:?}, in flight {}", self.storage.open_things(crash)));
+        self.storage.crash(crash, landed);
+        self.bury(process);
+        self.scene.history.push(Event::Crashed);
+    }
+
+    /// A process is gone: its connections break.
+    pub(crate) fn bury(&mut self, process: ProcessNumber) {
+        let Some(running) = self.running.get(&process) else { return };
+        if !running.leads {
+            self.coverage.count(phase_name(phase_of(&running.node)));
+        }
+        let connections: Vec<_> = running.sockets.keys().copied().collect();
+        for connection in connections {
+            self.cut(process, connection, false);
+        }
+        self.running.remove(&process);
+    }
+
+    /// A connection breaks: of what is under way a beginning arrives at once, the rest never. The node notices, unless it is dead.
+    pub(crate) fn cut(&mut self, process: ProcessNumber, connection: ConnectionId, alive: bool) {
+        let now = self.now();
+        let Some(running) = self.running.get_mut(&process) else { return };
+        let Some(mut socket) = running.sockets.remove(&connection) else { return };
+        socket.up.cut();
+        socket.down.cut();
+        let guest = &mut self.guests[socket.guest];
+        while let Some(piece) = socket.down.receive(BootTime(u64::MAX)) {
+            socket.under_way.drain(..piece.len());
+            guest.being.handle_bytes(now, &piece, &mut self.scene);
+        }
+        guest.at = None;
+        guest.next_act = self.storage.now() + self.prng.between(Duration::ZERO, PAUSE_MAX * 2);
+        let lost: Vec<u8> = socket.under_way.into();
+        if let Being::Actor(actor) = &mut guest.being {
+            actor.disconnected(now, &lost, &mut self.scene);
+        }
+        if alive {
+            let now = self.machines[running.machine].clock.now(self.storage.now());
+            while let Some(piece) = socket.up.receive(BootTime(u64::MAX)) {
+                running.node.receive(now, connection, &piece);
+            }
+            running.node.closed(now, connection);
+            self.after_turn(process);
+        }
+    }
+
+    /// Goes to the next moment at which something happens, but not beyond `limit`, and lets it happen.
+    pub(crate) fn step(&mut self, limit: BootTime) {
+        let now = self.storage.now();
+        let mut next = limit;
+        if let Some(at) = self.storage.next_finish_at() {
+            next = next.min(at);
+        }
+        for running in self.running.values_mut() {
+            let clock = self.machines[running.machine].clock;
+            if running.frozen_until > now {
+                next = next.min(running.frozen_until);
+                continue;
+            }
+            if let Some(at) = running.node.next_deadline(clock.now(now)) {
+                next = next.min(clock.world(at));
+            }
+            for (connection, socket) in &running.sockets {
+                let arrival = if running.node.may_read(*connection) { socket.up.next_arrival() } else { None };
+                next = [arrival, socket.down.next_arrival()].into_iter().flatten().fold(next, BootTime::min);
+                if socket.full_until > now {
+                    next = next.min(socket.full_until);
+                }
+            }
+        }
+        let client_clock = self.machines[0].clock;
+        for guest in &self.guests {
+            next = next.min(guest.next_act.max(now));
+            if let Some(at) = guest.being.next_timeout() {
+                next = next.min(client_clock.world(at));
+            }
+        }
+        // A deadline that lies behind must not stop time.
+        let next = next.max(now + Duration::from_nanos(u64::from(next <= now)));
+        self.storage.advance_to(next);
+        let told = self.scene.history.events().len();
+        self.happen();
+        if self.trace {
+            for event in &self.scene.history.events()[told..] {
+                self.say(|| format!("    {event:?}"));
+            }
+        }
+    }
+
+    fn happen(&mut self) {
+        let now = self.storage.now();
+        let processes: Vec<_> = self.running.keys().copied().collect();
+        for process in processes {
+            if self.running.get(&process).is_some_and(|running| running.frozen_until <= now) {
+                self.turn(process);
+                self.carry(process);
+            }
+        }
+        for index in 0..self.guests.len() {
+            self.wake(index);
+        }
+    }
+
+    fn turn(&mut self, process: ProcessNumber) {
+        let Some(running) = self.running.get_mut(&process) else { return };
+        let now = self.machines[running.machine].clock.now(self.storage.now());
+        running.node.turn(now);
+        self.after_turn(process);
+    }
+
+    fn after_turn(&mut self, process: ProcessNumber) {
+        let Some(running) = self.running.get_mut(&process) else { return };
+        let notices = running.node.take_notices();
+        let end = running.node.end().cloned();
+        for notice in notices {
+            self.say(|| format!("{process:?} says {notice:?}"));
+            match notice {
+                Notice::Leads { epoch } => {
+                    self.coverage.count("leads");
+                    self.scene.history.push(Event::Leads { epoch: epoch.0 });
+                    if let Some(running) = self.running.get_mut(&process) {
+                        running.leads = true;
+                    }
+                }
+                Notice::Warning(_) | Notice::Error(_) => self.notices.push(notice),
+            }
+        }
+        if let Some(end) = end
+            && self.running.contains_key(&process)
+        {
+            self.say(|| format!("{process:?} ended: {end:?}"));
+            self.coverage.count(end_name(&end));
+            // The process exits: what it had in flight is as with a kill.
+            self.storage.crash(Crash::Process(process), Landed::Random);
+            self.scene.history.push(match &end {
+                End::Stopped => Event::Stopped,
+                End::Failed(_) => Event::Crashed,
+            });
+            let led = self.running.get(&process).is_some_and(|running| running.leads);
+            self.bury(process);
+            self.ends.push(Ended { process, end, led });
+        }
+    }
+
+    /// Moves bytes between a node and its clients.
+    fn carry(&mut self, process: ProcessNumber) {
+        let world_now = self.storage.now();
+        let client_now = self.now();
+        let Some(running) = self.running.get_mut(&process) else { return };
+        let now = self.machines[running.machine].clock.now(world_now);
+        let mut received = false;
+        for (connection, socket) in &mut running.sockets {
+            while running.node.may_read(*connection)
+                && let Some(piece) = socket.up.receive(world_now)
+            {
+                running.node.receive(now, *connection, &piece);
+                received = true;
+            }
+        }
+        if received {
+            running.node.turn(now);
+        }
+        let mut ready = running.node.take_ready(now);
+        ready.append(&mut running.ready);
+        let mut closing = Vec::new();
+        for connection in ready {
+            let Some(socket) = running.sockets.get_mut(&connection) else { continue };
+            loop {
+                if socket.full_until > world_now {
+                    running.ready.insert(connection);
+                    break;
+                }
+                let Some(mut bytes) = socket.rest.take().or_else(|| running.node.output(connection)) else {
+                    if running.node.is_finished(connection) && running.node.may_send(now) {
+                        closing.push(connection);
+                    }
+                    break;
+                };
+                // Now and then the kernel takes only a part.
+                if self.prng.below(24) == 0 {
+                    let kept = bytes.split_off(self.prng.index(bytes.len() + 1));
+                    socket.full_until = world_now + self.prng.between(Duration::ZERO, Duration::from_millis(5));
+                    socket.rest = (!kept.is_empty()).then_some(kept);
+                }
+                socket.down.send(world_now, &bytes);
+                socket.under_way.extend(&bytes);
+                running.node.transmitted(now, connection, bytes.len());
+            }
+        }
+        for socket in running.sockets.values_mut() {
+            let guest = &mut self.guests[socket.guest];
+            while let Some(piece) = socket.down.receive(world_now) {
+                socket.under_way.drain(..piece.len());
+                guest.being.handle_bytes(client_now, &piece, &mut self.scene);
+            }
+            while let Some(bytes) = guest.being.poll_output(client_now) {
+                socket.up.send(world_now, &bytes);
+            }
+        }
+        self.after_turn(process);
+        for connection in closing {
+            if self.running.get(&process).is_some_and(|running| {
+                running.sockets.get(&connection).is_some_and(|socket| socket.under_way.is_empty() && socket.rest.is_none())
+            }) {
+                self.say(|| format!("{process:?} closes {connection:?}"));
+                self.coverage.count("closed by the broker");
+                self.cut(process, connection, true);
+            } else if let Some(running) = self.running.get_mut(&process) {
+                running.ready.insert(connection);
+            }
+        }
+    }
+
+    /// Lets a client do what it wants to do now.
+    fn wake(&mut self, index: usize) {
+        let (world_now, now) = (self.storage.now(), self.now());
+        let guest = &mut self.guests[index];
+        if let Being::Actor(actor) = &mut guest.being {
+            if actor.next_timeout().is_some_and(|at| at <= now.boot) {
+                actor.handle_timeout(now, &mut self.scene);
+            }
+            if actor.is_over()
+                && let Some((process, connection)) = guest.at
+            {
+                return self.cut(process, connection, true);
+            }
+        }
+        if guest.next_act > world_now {
+            return self.flush(index);
+        }
+        guest.next_act = world_now + self.prng.between(Duration::from_micros(50), PAUSE_MAX);
+        if guest.at.is_none() {
+            return self.connect(index);
+        }
+        if let Being::Actor(actor) = &mut guest.being {
+            // Now and then several at once: frames share a piece, batches fill.
+            let count = if self.prng.below(8) == 0 { 1 + self.prng.below(12) } else { 1 };
+            for _ in 0..count {
+                actor.act(now, &mut self.scene);
+            }
+        }
+        self.flush(index);
+    }
+
+    fn flush(&mut self, index: usize) {
+        let (world_now, now) = (self.storage.now(), self.now());
+        let guest = &mut self.guests[index];
+        let Some((process, connection)) = guest.at else { return };
+        if let Some(socket) = self.running.get_mut(&process).and_then(|running| running.sockets.get_mut(&connection)) {
+            while let Some(bytes) = guest.being.poll_output(now) {
+                socket.up.send(world_now, &bytes);
+            }
+        }
+    }
+
+    fn connect(&mut self, index: usize) {
+        let Some(process) = self.leader() else { return };
+        let now = self.now();
+        let running = self.running.get_mut(&process).expect("the leader runs");
+        let there = self.machines[running.machine].clock.now(self.storage.now());
+        let Some(connection) = running.node.open(there) else { return };
+        let socket = Socket {
+            guest: index,
+            up: Link::new(self.prng.split(), DELAY),
+            down: Link::new(self.prng.split(), DELAY),
+            under_way: VecDeque::new(),
+            full_until: BootTime(0),
+            rest: None,
+        };
+        running.sockets.insert(connection, socket);
+        let guest = &mut self.guests[index];
+        guest.at = Some((process, connection));
+        if let Being::Actor(actor) = &mut guest.being {
+            actor.connect(now, &mut self.scene);
+        }
+        self.flush(index);
+    }
+
+    /// A client that will come.
+    pub(crate) fn invite(&mut self, being: Being) -> usize {
+        self.guests.push(Guest { being, at: None, next_act: self.storage.now() });
+        self.guests.len() - 1
+    }
+
+    /// Every client leaves at once.
+    pub(crate) fn disperse(&mut self) {
+        for index in 0..self.guests.len() {
+            if let Some((process, connection)) = self.guests[index].at {
+                self.cut(process, connection, true);
+            }
+        }
+        self.guests.clear();
+    }
+
+    /// Waits until one leads; starts one where none runs. An error says why nobody does.
+    pub(crate) fn lead(&mut self) -> Result<(), String> {
+        let (limit, mut seen) = (self.storage.now() + LEADS_WITHIN, self.ends.len());
+        while self.leader().is_none() {
+            while let Some(ended) = self.ends.get(seen) {
+                seen += 1;
+                match &ended.end {
+                    // What the dead had in flight may look like a sign of life.
+                    End::Failed(Failure::AnotherLeads { .. }) => {
+                        let again = self.storage.now() + Duration::from_secs(1);
+                        while self.storage.now() < again {
+                            self.step(again);
+                        }
+                    }
+                    End::Stopped | End::Failed(_) if ended.led => {}
+                    End::Stopped | End::Failed(_) => return Err(format!("{:?} ended: {}", ended.process, describe(&ended.end))),
+                }
+            }
+            if self.running.is_empty() {
+                self.start(0);
+            }
+            if self.storage.now() >= limit {
+                let phase = self.running.values().next().map(|running| phase_of(&running.node));
+                return Err(format!("nobody leads {LEADS_WITHIN:?} after a faultless start; it is {phase:?}"));
+            }
+            self.step(limit);
+        }
+        Ok(())
+    }
+
+    /// Takes everything that waits. An error says why it does not come.
+    pub(crate) fn drain(&mut self) -> Result<(), String> {
+        for (place, destination, durable) in self.scene.places() {
+            let now = self.now();
+            let drainer = Drainer::new(place, &destination, durable, now, &mut self.scene);
+            let index = self.invite(Being::Drainer(drainer));
+            let limit = self.storage.now() + DRAINED_WITHIN;
+            while matches!(&self.guests[index].being, Being::Drainer(drainer) if drainer.taken() == Taken::Waiting) {
+                if self.storage.now() >= limit || self.running.is_empty() {
+                    let name = self.scene.history.name(place);
+                    let end = self.ends.last().filter(|_| self.running.is_empty()).map(|ended| describe(&ended.end));
+                    return Err(format!("{name} is not drained after {DRAINED_WITHIN:?} {}", end.unwrap_or_default()));
+                }
+                self.step(limit);
+            }
+            self.disperse();
+        }
+        Ok(())
+    }
+
+    /// Why the last process ended.
+    pub(crate) fn last_failure(&self) -> Option<&Failure> {
+        match self.ends.last() {
+            Some(Ended { end: End::Failed(failure), .. }) => Some(failure),
+            Some(Ended { end: End::Stopped, .. }) | None => None,
+        }
+    }
+}
+
+/// An end in words.
+pub(crate) fn describe(end: &End) -> String {
+    match end {
+        End::Stopped => "stopped".into(),
+        End::Failed(failure) => failure.to_string(),
+    }
+}
+
+/// What a start is doing.
+fn phase_of(node: &Node) -> &'static str {
+    node.status(Now::default()).phase
+}
+
+fn end_name(end: &End) -> &'static str {
+    match end {
+        End::Stopped => "ended: stopped",
+        End::Failed(Failure::AnotherLeads { .. }) => "ended: another leads",
+        End::Failed(Failure::Fenced { .. }) => "ended: fenced",
+        End::Failed(Failure::Damage { .. }) => "ended: damage",
+        End::Failed(Failure::Disk(_)) => "ended: disk",
+        End::Failed(Failure::Stalled { .. }) => "ended: stalled",
+        End::Failed(Failure::Unfit(_)) => "ended: unfit",
+    }
+}
+
+fn phase_name(phase: &'static str) -> &'static str {
+    match phase {
+        "starting" => "died while starting",
+        "checking the data directory" => "died while checking the data directory",
+        "looking for a leader" => "died while looking for a leader",
+        "claiming" => "died while claiming",
+        "fencing earlier epochs" => "died while fencing",
+        "reading the history" => "died while reading the history",
+        "hardening the end of the history" => "died while hardening",
+        "sealing" => "died while sealing",
+        "leading" => "died while beginning to lead",
+        _ => "died in another phase",
+    }
+}

@@ -1,0 +1,669 @@
+//! One scripted client.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use client::stomp::{Ack, AckToken, Client, ClientSettings, Event as Told, HeartBeat, Message, SendOptions, SubscribeOptions, Version};
+use platform::{BootTime, Now};
+use simulated::Prng;
+
+use super::content::SELECTED;
+use super::scene::{DURABLES, QUEUES, TOPIC, weighted};
+use super::{Content, Scene};
+use crate::history::{Body, Browse, Consumer, Delivered, Event, Outcome, Place, Producer, Sending, Settlement, Transaction};
+
+/// Requests without an answer from which on a client waits.
+const UNANSWERED_MAX: usize = 8;
+
+/// What a client does for a living.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Sends to queues and the topic.
+    Producer,
+    /// Sends and consumes in transactions over several queues.
+    Transactor,
+    /// Consumes from queues, one way or another.
+    Consumer,
+    /// Owns a durable subscription.
+    Durable(usize),
+    /// Looks through queues.
+    Browser,
+}
+
+/// How a workload differs from run to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// Whether consumers may use mode `auto`, which loses what is on its way when a connection is cut.
+    pub auto: bool,
+    /// Whether some messages expire.
+    pub expiry: bool,
+    /// Whether some clients ask for heart-beats.
+    pub heart_beats: bool,
+}
+
+/// A scripted client: connects, works, is cut off, connects again.
+#[derive(Debug)]
+pub struct Actor {
+    role: Role,
+    work: Work,
+    prng: Prng,
+    line: Option<Line>,
+    /// Sends whose receipt never came, to be sent again under their duplicate-id.
+    resends: VecDeque<Parcel>,
+}
+
+/// One connection.
+#[derive(Debug)]
+struct Line {
+    client: Client,
+    connected: bool,
+    over: bool,
+    producer: Producer,
+    requests: BTreeMap<u32, Request>,
+    subscriptions: Vec<Subscription>,
+    /// UNSUBSCRIBE left; deliveries may still be under way.
+    ended: Vec<Subscription>,
+    open: Option<Open>,
+    leaving: bool,
+    browsed: bool,
+}
+
+/// What waits for a receipt.
+#[derive(Debug)]
+enum Request {
+    Send(Parcel),
+    Settle(Settlement),
+    Commit(Open),
+    Subscribe(Option<usize>),
+    Other,
+}
+
+/// A send.
+#[derive(Clone, Debug)]
+struct Parcel {
+    sending: Sending,
+    destination: String,
+    duplicate_id: Option<String>,
+}
+
+#[derive(Debug)]
+struct Subscription {
+    id: String,
+    consumer: Consumer,
+    /// For durable subscriptions; queues are told by the deliveries.
+    place: Option<Place>,
+    ack: Ack,
+    selective: bool,
+    browse: Option<Browse>,
+    held: Vec<Held>,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    body: Body,
+    place: Place,
+    token: AckToken,
+}
+
+/// An open transaction.
+#[derive(Debug)]
+struct Open {
+    transaction: Transaction,
+    name: String,
+    sends: Vec<Parcel>,
+    /// With the number of the subscription.
+    settled: Vec<(usize, Held)>,
+    steps: u64,
+}
+
+impl Actor {
+    /// A client that is not connected yet.
+    pub fn new(role: Role, work: Work, prng: Prng) -> Actor {
+        Actor { role, work, prng, line: None, resends: VecDeque::new() }
+    }
+
+    /// Whether it has a connection.
+    pub fn has_line(&self) -> bool {
+        self.line.is_some()
+    }
+
+    /// Whether its connection is to be closed.
+    pub fn is_over(&self) -> bool {
+        self.line.as_ref().is_some_and(|line| line.over)
+    }
+
+    /// Whether it is connected and waits for nothing.
+    pub fn is_answered(&self) -> bool {
+        self.line.as_ref().is_none_or(|line| line.connected && line.requests.is_empty())
+    }
+
+    /// A connection was made.
+    pub fn connect(&mut self, now: Now, scene: &mut Scene) {
+        let mut settings = ClientSettings::new("holdfast");
+        settings.version_max = match self.role {
+            Role::Producer => weighted(&mut self.prng, &[(1, Version::V1_0), (1, Version::V1_1), (2, Version::V1_2)]),
+            Role::Transactor | Role::Consumer | Role::Durable(_) | Role::Browser => {
+                weighted(&mut self.prng, &[(1, Version::V1_1), (2, Version::V1_2)])
+            }
+        };
+        if self.work.heart_beats && self.prng.below(6) == 0 {
+            let every = 500 + self.prng.below(2_000) as u32;
+            settings.heart_beat = HeartBeat { promises_ms: every, wants_ms: every };
+        }
+        if let Role::Durable(index) = self.role {
+            settings.client_id = Some(DURABLES[index].client_id.into());
+        }
+        let mut line = Line {
+            client: Client::new(settings, now),
+            connected: false,
+            over: false,
+            producer: Producer(scene.history.fresh()),
+            requests: BTreeMap::new(),
+            subscriptions: Vec::new(),
+            ended: Vec::new(),
+            open: None,
+            leaving: false,
+            browsed: false,
+        };
+        match self.role {
+            Role::Producer | Role::Browser => {}
+            Role::Transactor | Role::Consumer => {
+                let count = 1 + self.prng.below(2);
+                for _ in 0..count {
+                    line.subscribe_to_queue(&mut self.prng, self.role, self.work, scene);
+                }
+            }
+            Role::Durable(index) => line.subscribe_durably(&mut self.prng, index, scene),
+        }
+        scene.count("connected");
+        self.line = Some(line);
+    }
+
+    /// Bytes came.
+    pub fn handle_bytes(&mut self, now: Now, bytes: &[u8], scene: &mut Scene) {
+        if let Some(line) = &mut self.line {
+            line.client.handle_bytes(now, bytes);
+            while let Some(told) = line.client.poll_event() {
+                line.told(now, told, scene);
+            }
+        }
+    }
+
+    /// Time passed.
+    pub fn handle_timeout(&mut self, now: Now, scene: &mut Scene) {
+        if let Some(line) = &mut self.line {
+            line.client.handle_timeout(now);
+            while let Some(told) = line.client.poll_event() {
+                line.told(now, told, scene);
+            }
+        }
+    }
+
+    /// When [`Actor::handle_timeout`] is due.
+    pub fn next_timeout(&self) -> Option<BootTime> {
+        self.line.as_ref().and_then(|line| line.client.next_timeout())
+    }
+
+    /// Bytes to send.
+    pub fn poll_output(&mut self, now: Now) -> Option<Bytes> {
+        self.line.as_mut()?.client.poll_output(now)
+    }
+
+    /// The connection is gone; `lost` are bytes that had left the broker and never came.
+    pub fn disconnected(&mut self, now: Now, lost: &[u8], scene: &mut Scene) {
+        let Some(mut line) = self.line.take() else { return };
+        line.client.handle_bytes(now, lost);
+        while let Some(told) = line.client.poll_event() {
+            if let Told::Message(message) = told {
+                line.vanished(&message, scene);
+            }
+        }
+        let open = line.open.take();
+        let unanswered = line.requests.into_values();
+        for request in unanswered {
+            match request {
+                Request::Send(parcel) if parcel.sending.transaction.is_none() => self.resends.push_back(parcel),
+                Request::Commit(open) => self.resends.extend(open.sends),
+                Request::Send(_) | Request::Settle(_) | Request::Subscribe(_) | Request::Other => {}
+            }
+        }
+        self.resends.extend(open.into_iter().flat_map(|open| open.sends));
+        self.resends.retain(|parcel| parcel.duplicate_id.is_some());
+    }
+
+    /// Does one thing, if there is something to do.
+    pub fn act(&mut self, now: Now, scene: &mut Scene) -> bool {
+        let Some(line) = &mut self.line else { return false };
+        if !line.connected || line.over || line.leaving || line.requests.len() >= UNANSWERED_MAX {
+            return false;
+        }
+        let prng = &mut self.prng;
+        if prng.below(60) == 0 && line.open.is_none() {
+            line.leaving = true;
+            let receipt = line.request(Request::Other, scene);
+            line.client.disconnect(Some(&receipt));
+            scene.operate("DISCONNECT");
+            return true;
+        }
+        match self.role {
+            Role::Producer => {
+                let parcel = match self.resends.pop_front() {
+                    Some(parcel) => {
+                        scene.count("resend");
+                        parcel
+                    }
+                    None => new_parcel(prng, self.work, now, scene),
+                };
+                line.send(prng, parcel, scene);
+                true
+            }
+            Role::Transactor => line.work_in_transaction(prng, self.work, now, &mut self.resends, scene),
+            Role::Consumer | Role::Durable(_) => line.consume(prng, self.role, self.work, scene),
+            Role::Browser => line.browse(prng, scene),
+        }
+    }
+}
+
+fn new_parcel(prng: &mut Prng, work: Work, now: Now, scene: &mut Scene) -> Parcel {
+    let content = scene.content();
+    let persistent = prng.below(100) < 88;
+    let (destination, places) = match prng.below(20) {
+        0..=3 if scene.has_durables() => (TOPIC.to_owned(), scene.takers(&content)),
+        4 => (format!("/queue/{},/queue/{}", QUEUES[0], QUEUES[1]), vec![scene.queue(0), scene.queue(1)]),
+        _ => {
+            let index = prng.index(QUEUES.len());
+            (format!("/queue/{}", QUEUES[index]), vec![scene.queue(index)])
+        }
+    };
+    let priority = if prng.below(10) < 7 { 4 } else { prng.below(10) as u8 };
+    let expires = (work.expiry && prng.below(10) == 0).then(|| now.wall.0 + 20 + prng.below(3_000));
+    let duplicate_id = (persistent && prng.below(3) == 0).then(|| format!("d-{}", content.body.0));
+    scene.promise(content.body, persistent, priority);
+    let sending =
+        Sending { body: content.body, producer: Producer(0), places, persistent, priority, expires, transaction: None };
+    Parcel { sending, destination, duplicate_id }
+}
+
+impl Line {
+    /// A receipt to ask for.
+    fn request(&mut self, request: Request, scene: &mut Scene) -> String {
+        let number = scene.history.fresh();
+        self.requests.insert(number, request);
+        number.to_string()
+    }
+
+    fn send(&mut self, prng: &mut Prng, mut parcel: Parcel, scene: &mut Scene) {
+        let content = scene.content_of(parcel.sending.body);
+        parcel.sending.producer = self.producer;
+        parcel.sending.transaction = self.open.as_ref().map(|open| open.transaction);
+        let transaction = self.open.as_ref().map(|open| open.name.clone());
+        let (priority, expires) = (parcel.sending.priority.to_string(), parcel.sending.expires.unwrap_or(0).to_string());
+        let headers = [("priority", priority.as_str()), ("expires", expires.as_str()), ("color", content.color)];
+        let Parcel { sending, destination, duplicate_id } = parcel.clone();
+        let in_transaction = sending.transaction.is_some();
+        let persistent = sending.persistent;
+        scene.push(Event::Sending(sending));
+        scene.operate(if persistent { "SEND persistent" } else { "SEND non-persistent" });
+        if let Some(open) = &mut self.open {
+            open.sends.push(parcel.clone());
+        }
+        let receipt = (!in_transaction && prng.below(20) > 0).then(|| self.request(Request::Send(parcel), scene));
+        self.client.send(
+            &destination,
+            &content.bytes,
+            &SendOptions {
+                persistent,
+                transaction: transaction.as_deref(),
+                duplicate_id: duplicate_id.as_deref(),
+                receipt: receipt.as_deref(),
+                headers: &headers,
+                ..SendOptions::default()
+            },
+        );
+    }
+
+    fn work_in_transaction(
+        &mut self,
+        prng: &mut Prng,
+        work: Work,
+        now: Now,
+        resends: &mut VecDeque<Parcel>,
+        scene: &mut Scene,
+    ) -> bool {
+        let Some(open) = &mut self.open else {
+            let number = scene.history.fresh();
+            let name = format!("t-{number}");
+            self.client.begin(&name, None);
+            scene.operate("BEGIN");
+            self.open = Some(Open { transaction: Transaction(number), name, sends: Vec::new(), settled: Vec::new(), steps: 2 + prng.below(5) });
+            return true;
+        };
+        if open.steps == 0 {
+            let open = self.open.take().expect("it was just seen");
+            let name = open.name.clone();
+            if prng.below(4) > 0 {
+                scene.push(Event::Committing(open.transaction));
+                scene.operate("COMMIT");
+                let receipt = self.request(Request::Commit(open), scene);
+                self.client.commit(&name, Some(&receipt));
+            } else {
+                scene.push(Event::RolledBack(open.transaction));
+                scene.operate("ABORT");
+                self.client.abort(&name, None);
+                self.reopen(open.settled);
+            }
+            return true;
+        }
+        open.steps -= 1;
+        let has_held = self.subscriptions.iter().any(|subscription| !subscription.held.is_empty());
+        if has_held && prng.below(2) == 0 {
+            return self.settle_something(prng, scene);
+        }
+        let parcel = match resends.pop_front() {
+            Some(parcel) => {
+                scene.count("resend in a transaction");
+                parcel
+            }
+            None => new_parcel(prng, work, now, scene),
+        };
+        self.send(prng, parcel, scene);
+        true
+    }
+
+    /// What was acknowledged in a transaction that did not take place is open again.
+    fn reopen(&mut self, settled: Vec<(usize, Held)>) {
+        for (index, held) in settled.into_iter().rev() {
+            if let Some(subscription) = self.subscriptions.get_mut(index) {
+                subscription.held.insert(0, held);
+            }
+        }
+    }
+
+    fn consume(&mut self, prng: &mut Prng, role: Role, work: Work, scene: &mut Scene) -> bool {
+        if role == Role::Consumer && prng.below(40) == 0 {
+            let Some(subscription) = self.subscriptions.pop() else { return false };
+            let receipt = self.request(Request::Other, scene);
+            self.client.unsubscribe(&subscription.id, Some(&receipt), &[]);
+            scene.operate("UNSUBSCRIBE");
+            self.ended.push(subscription);
+            self.subscribe_to_queue(prng, role, work, scene);
+            return true;
+        }
+        self.settle_something(prng, scene)
+    }
+
+    fn settle_something(&mut self, prng: &mut Prng, scene: &mut Scene) -> bool {
+        let filled: Vec<usize> = (0..self.subscriptions.len()).filter(|index| !self.subscriptions[*index].held.is_empty()).collect();
+        if filled.is_empty() {
+            return false;
+        }
+        let index = filled[prng.index(filled.len())];
+        let subscription = &mut self.subscriptions[index];
+        // Mostly the oldest: a delivery that is never acknowledged must not stop the work.
+        let at = if prng.below(3) > 0 { 0 } else { prng.index(subscription.held.len()) };
+        // A rejection cannot be part of a transaction.
+        let rejects = self.open.is_none() && prng.below(12) == 0;
+        let (token, settled): (AckToken, Vec<Held>) = match subscription.ack {
+            Ack::Client if !rejects => {
+                let token = subscription.held[at].token.clone();
+                (token, subscription.held.drain(..=at).collect())
+            }
+            Ack::Client | Ack::ClientIndividual | Ack::Auto => {
+                let held = subscription.held.remove(at);
+                (held.token.clone(), vec![held])
+            }
+        };
+        let outcome = if rejects { Outcome::Rejected } else { Outcome::Consumed };
+        let settlement = Settlement(scene.history.fresh());
+        let mut by_place: BTreeMap<Place, Vec<Body>> = BTreeMap::new();
+        for held in &settled {
+            by_place.entry(held.place).or_default().push(held.body);
+        }
+        let (transaction, name) = match &mut self.open {
+            Some(open) => {
+                open.settled.extend(settled.into_iter().map(|held| (index, held)));
+                (Some(open.transaction), Some(open.name.clone()))
+            }
+            None => (None, None),
+        };
+        // A wildcard's cumulative ACK spans queues: a settlement for each, the first of which is confirmed; the others stay possible.
+        let mut first = Some(settlement);
+        for (place, bodies) in by_place {
+            let settlement = first.take().unwrap_or_else(|| Settlement(scene.history.fresh()));
+            scene.push(Event::Settling { settlement, place, bodies, outcome, transaction });
+        }
+        scene.operate(match (outcome, transaction.is_some()) {
+            (Outcome::Consumed, false) => "ACK",
+            (Outcome::Consumed, true) => "ACK in a transaction",
+            (Outcome::Rejected, _) => "NACK",
+        });
+        let receipt = (transaction.is_none() && prng.below(4) > 0).then(|| self.request(Request::Settle(settlement), scene));
+        match outcome {
+            Outcome::Consumed => self.client.ack(&token, name.as_deref(), receipt.as_deref()),
+            Outcome::Rejected => self.client.nack(&token, name.as_deref(), receipt.as_deref()),
+        }
+        true
+    }
+
+    fn browse(&mut self, prng: &mut Prng, scene: &mut Scene) -> bool {
+        if let Some(subscription) = self.subscriptions.pop() {
+            if self.browsed {
+                self.browsed = false;
+                self.client.unsubscribe(&subscription.id, None, &[]);
+                self.ended.push(subscription);
+            } else {
+                self.subscriptions.push(subscription);
+            }
+            return false;
+        }
+        let index = prng.index(QUEUES.len());
+        let number = scene.history.fresh();
+        let id = format!("b-{number}");
+        let place = scene.queue(index);
+        scene.push(Event::Browsing { browse: Browse(number), place });
+        scene.operate("browse");
+        let options = SubscribeOptions { browser: true, ..SubscribeOptions::default() };
+        self.client.subscribe(&id, &format!("/queue/{}", QUEUES[index]), &options);
+        self.subscriptions.push(Subscription {
+            id,
+            consumer: Consumer(number),
+            place: Some(place),
+            ack: Ack::Auto,
+            selective: false,
+            browse: Some(Browse(number)),
+            held: Vec::new(),
+        });
+        true
+    }
+
+    fn subscribe_to_queue(&mut self, prng: &mut Prng, role: Role, work: Work, scene: &mut Scene) {
+        let ack = match role {
+            Role::Consumer if work.auto => weighted(prng, &[(1, Ack::Auto), (2, Ack::Client), (3, Ack::ClientIndividual)]),
+            Role::Consumer => weighted(prng, &[(2, Ack::Client), (3, Ack::ClientIndividual)]),
+            Role::Producer | Role::Transactor | Role::Durable(_) | Role::Browser => {
+                weighted(prng, &[(1, Ack::Client), (2, Ack::ClientIndividual)])
+            }
+        };
+        let destination = match prng.below(8) {
+            0 => "/queue/work.>".to_owned(),
+            _ => format!("/queue/{}", QUEUES[prng.index(QUEUES.len())]),
+        };
+        let number = scene.history.fresh();
+        let id = format!("s-{number}");
+        let selective = prng.below(4) == 0;
+        let selector = selective.then(|| format!("color = '{SELECTED}'"));
+        let receipt = self.request(Request::Subscribe(None), scene);
+        let prefetch = weighted(prng, &[(1, Some(0)), (3, Some(1)), (4, Some(5)), (4, Some(50)), (2, None)]);
+        scene.operate("SUBSCRIBE");
+        let options =
+            SubscribeOptions { ack, selector: selector.as_deref(), prefetch, receipt: Some(&receipt), ..SubscribeOptions::default() };
+        self.client.subscribe(&id, &destination, &options);
+        self.subscriptions.push(Subscription { id, consumer: Consumer(number), place: None, ack, selective, browse: None, held: Vec::new() });
+    }
+
+    fn subscribe_durably(&mut self, prng: &mut Prng, index: usize, scene: &mut Scene) {
+        let durable = DURABLES[index];
+        let number = scene.history.fresh();
+        let id = format!("s-{number}");
+        let ack = weighted(prng, &[(1, Ack::Client), (2, Ack::ClientIndividual)]);
+        let selector = durable.selective.then(|| format!("color = '{SELECTED}'"));
+        let receipt = self.request(Request::Subscribe(Some(index)), scene);
+        scene.operate("SUBSCRIBE durably");
+        let options = SubscribeOptions {
+            ack,
+            selector: selector.as_deref(),
+            durable: Some(durable.name),
+            receipt: Some(&receipt),
+            prefetch: weighted(prng, &[(1, Some(1)), (1, Some(10)), (1, None)]),
+            ..SubscribeOptions::default()
+        };
+        self.client.subscribe(&id, durable.destination, &options);
+        self.subscriptions.push(Subscription {
+            id,
+            consumer: Consumer(number),
+            place: Some(scene.durable(index)),
+            ack,
+            selective: durable.selective,
+            browse: None,
+            held: Vec::new(),
+        });
+    }
+
+    fn told(&mut self, now: Now, told: Told, scene: &mut Scene) {
+        match told {
+            Told::Connected(_) => self.connected = true,
+            Told::Receipt { id } => match id.parse().ok().and_then(|number: u32| self.requests.remove(&number)) {
+                None => scene.complain(format!("a receipt {id} that nobody waits for")),
+                Some(request) => self.answered(request, scene),
+            },
+            Told::Message(message) => self.delivered(now, &message, scene),
+            Told::BrowseEnd { subscription } => {
+                let ended = self.subscriptions.iter().find(|known| *known.id == *subscription).and_then(|known| known.browse);
+                match ended {
+                    Some(browse) => scene.push(Event::BrowseEnded(browse)),
+                    None => scene.complain(format!("the end of a browser {subscription} that does not exist")),
+                }
+                self.browsed = true;
+            }
+            Told::Error(error) => {
+                let request = error.receipt().and_then(|id| id.parse().ok()).and_then(|number: u32| self.requests.remove(&number));
+                let about = request.as_ref().map(|request| match request {
+                    Request::Send(_) => "SEND",
+                    Request::Settle(_) => "ACK",
+                    Request::Commit(_) => "COMMIT",
+                    Request::Subscribe(_) => "SUBSCRIBE",
+                    Request::Other => "another frame",
+                });
+                scene.complain(format!("ERROR {} ({}) for {}", error.message(), error.explanation().trim(), about.unwrap_or("no request")));
+                match request {
+                    Some(Request::Send(parcel)) => scene.push(Event::Refused(parcel.sending.body)),
+                    Some(Request::Commit(open)) => {
+                        scene.push(Event::RolledBack(open.transaction));
+                        self.reopen(open.settled);
+                    }
+                    Some(Request::Settle(_) | Request::Subscribe(_) | Request::Other) | None => {}
+                }
+            }
+            Told::Silent { .. } => {
+                scene.count("gave the broker up as silent");
+                self.over = true;
+            }
+            Told::Broken(error) => {
+                scene.complain(format!("the broker sent no frame: {error}"));
+                self.over = true;
+            }
+            Told::Unexpected { command } => {
+                scene.complain(format!("the broker sent an unexpected {command}"));
+                self.over = true;
+            }
+        }
+    }
+
+    fn answered(&mut self, request: Request, scene: &mut Scene) {
+        match request {
+            Request::Send(parcel) => scene.push(Event::Sent(parcel.sending.body)),
+            Request::Settle(settlement) => scene.push(Event::Settled(settlement)),
+            Request::Commit(open) => scene.push(Event::Committed(open.transaction)),
+            Request::Subscribe(Some(index)) => scene.subscribed(index),
+            Request::Subscribe(None) => {}
+            Request::Other => self.over |= self.leaving,
+        }
+    }
+
+    fn delivered(&mut self, now: Now, message: &Message, scene: &mut Scene) {
+        let Some((body, place)) = self.recognise(message, scene) else { return };
+        let is_here = |known: &&mut Subscription| *known.id == *message.subscription();
+        let mut here = self.subscriptions.iter_mut().find(is_here);
+        let open = here.is_some();
+        let Some(subscription) = here.take().or_else(|| self.ended.iter_mut().find(is_here)) else { return };
+        if let Some(browse) = subscription.browse {
+            scene.push(Event::Browsed { browse, body });
+            return;
+        }
+        let content = scene.content_of(body);
+        let flaw = flaw_of(message, &content, scene.promised(body), subscription.selective);
+        let redelivered = message.is_redelivered();
+        let id = u64::from(crc32_of(message.id()));
+        scene.count(match (open, redelivered) {
+            (true, false) => "delivered",
+            (true, true) => "delivered again",
+            (false, _) => "delivered behind UNSUBSCRIBE",
+        });
+        scene.push(Event::Delivered(Delivered { consumer: subscription.consumer, place, body, redelivered, at: now.wall.0, id, flaw }));
+        match subscription.ack {
+            Ack::Auto => {
+                let settlement = Settlement(scene.history.fresh());
+                scene.push(Event::Settling { settlement, place, bodies: vec![body], outcome: Outcome::Consumed, transaction: None });
+            }
+            Ack::Client | Ack::ClientIndividual => {
+                subscription.held.push(Held { body, place, token: message.ack_token() });
+            }
+        }
+    }
+
+    fn vanished(&mut self, message: &Message, scene: &mut Scene) {
+        let Some((body, place)) = self.recognise(message, scene) else { return };
+        let known = self.subscriptions.iter().chain(&self.ended).find(|known| *known.id == *message.subscription());
+        if known.is_some_and(|known| known.ack == Ack::Auto && known.browse.is_none()) {
+            scene.count("vanished on the way");
+            scene.push(Event::Vanished { place, body });
+        }
+    }
+
+    /// Which message it is and where it waited; `None` for the end marks of a drain, and for what is wrong.
+    fn recognise(&self, message: &Message, scene: &mut Scene) -> Option<(Body, Place)> {
+        if message.body().starts_with(b"end:") {
+            return None;
+        }
+        let known = self.subscriptions.iter().chain(&self.ended).find(|known| *known.id == *message.subscription());
+        let place = known.and_then(|known| known.place).or_else(|| scene.place_of(message.destination()));
+        match (known, Content::number(message.body()), place) {
+            (Some(_), Some(body), Some(place)) => Some((body, place)),
+            (_, _, _) => {
+                scene.complain(format!("a delivery that nobody asked for, from {}", message.destination()));
+                None
+            }
+        }
+    }
+}
+
+/// What is wrong with a delivery by itself.
+pub(crate) fn flaw_of(message: &Message, content: &Content, promised: Option<(bool, u8)>, selective: bool) -> Option<&'static str> {
+    let priority = message.header("priority").and_then(|priority| priority.parse::<u8>().ok());
+    let persistent = message.header("persistent") == Some("true");
+    if **message.body() != *content.bytes {
+        Some("with another body")
+    } else if message.header("color") != Some(content.color) {
+        Some("with another property")
+    } else if promised.is_some_and(|promised| promised != (persistent, priority.unwrap_or(u8::MAX))) {
+        Some("with another priority or persistence")
+    } else if selective && !content.is_selected() {
+        Some("although the selector does not match")
+    } else {
+        None
+    }
+}
+
+pub(crate) fn crc32_of(text: &str) -> u32 {
+    crc32fast::hash(text.as_bytes())
+}

@@ -1,0 +1,67 @@
+//! A share of the simulation for every test run; scripts/test.d/50-simulation.sh runs the rest, in release.
+
+use holdfast_tests::simulation::scenario::{Damage, Scenario};
+use holdfast_tests::simulation::{Report, exhaustive, run};
+
+/// Seeds that found something, with what it was. They are run for ever.
+const SEEDS: [u64; 1] = [
+    // Nothing yet: an ordinary run.
+    1,
+];
+
+/// Runs for every test run; debug builds are slow.
+const RUNS: u64 = 150;
+
+#[track_caller]
+fn holds(report: &Report) {
+    assert!(
+        report.failures.is_empty(),
+        "seed {}: {:#?}\nreplay: cargo run -p holdfast-tests --release --bin simulate -- --seed {} --trace",
+        report.seed,
+        report.failures,
+        report.seed
+    );
+}
+
+#[test]
+fn promises_hold_in_many_simulated_runs() {
+    for seed in 1..=RUNS {
+        let report = run(seed, false);
+        holds(&report);
+        assert!(report.operations >= 200, "seed {seed} does too little: {}", report.operations);
+    }
+}
+
+#[test]
+fn promises_hold_for_every_seed_that_once_broke_one() {
+    for seed in SEEDS {
+        holds(&run(seed, false));
+    }
+}
+
+#[test]
+fn promises_hold_at_every_crash_of_the_fixed_workload() {
+    let report = exhaustive::run_every(exhaustive::SHARE_OF_A_TEST, 2);
+    assert!(report.crashes > 100, "{}", report.crashes);
+    assert!(report.failures.is_empty(), "{:#?}", report.failures.first());
+}
+
+#[test]
+fn flipped_bits_are_refused_or_harmless() {
+    let flipped = (1..).filter(|seed| Scenario::of(*seed).damage == Damage::FlippedBit).take(40);
+    let mut refused = 0;
+    for seed in flipped {
+        let report = run(seed, false);
+        holds(&report);
+        refused += report.coverage.of("damage refused, undone, started");
+    }
+    assert!(refused > 0, "not one flipped bit was refused");
+}
+
+#[test]
+fn a_seed_gives_the_same_run_every_time() {
+    let (first, second) = (run(5, false), run(5, false));
+    assert_eq!(first.history.events(), second.history.events());
+    assert_eq!(first.coverage, second.coverage);
+    assert_eq!(first.disk_operations, second.disk_operations);
+}
