@@ -61,13 +61,21 @@ impl BrokerView for Shared {
         self.0.status.lock().unwrap().clone()
     }
     fn metrics(&self) -> Vec<Metric> {
-        vec![Metric {
+        let connections = Metric {
+            name: "connections",
+            help: "Clients now.",
+            counter: false,
+            labels: vec![],
+            value: 77.0,
+        };
+        let enqueued = Metric {
             name: "messages_enqueued_total",
             help: "Messages that came in.",
             counter: true,
             labels: vec![("destination", "queue://with \"quotes\"\\".into())],
             value: 4.0,
-        }]
+        };
+        vec![connections, enqueued]
     }
     fn destinations(&self, after: Option<String>, limit: usize) -> Answer<'_, Vec<DestinationStatus>> {
         let after = after.unwrap_or_default();
@@ -233,6 +241,11 @@ fn metrics_are_prometheus_text_with_escaped_labels() {
         "{text}"
     );
     assert_eq!(text.matches("# TYPE holdfast_role gauge").count(), 1);
+    let connections: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("holdfast_connections"))
+        .collect();
+    assert_eq!(connections, ["holdfast_connections 77"], "one sample for each name");
 }
 
 #[test]

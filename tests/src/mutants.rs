@@ -20,21 +20,54 @@ pub struct Mutant {
 
 /// All of them, by name.
 pub const MUTANTS: &[Mutant] = &[
-    Mutant { name: "accept-wrong-nonce", does: "takes bytes that another claim wrote for its own predecessor's" },
-    Mutant { name: "accept-wrong-previous-checksum", does: "goes on with a batch that does not follow from the one before" },
-    Mutant { name: "checkpoint-of-unconfirmed", does: "names a checkpoint that holds what is not confirmed" },
-    Mutant { name: "confirm-before-write-returned", does: "answers before the bytes are durable" },
-    Mutant { name: "confirm-out-of-order", does: "answers for a batch while an earlier one is still on its way" },
-    Mutant { name: "ignore-confirmed-through", does: "takes damage inside the confirmed log for its end" },
-    Mutant { name: "ignore-heartbeat-position", does: "takes damage before the heartbeat's position for the end of the log" },
-    Mutant { name: "no-fence-read", does: "goes on confirming after a successor has fenced it" },
-    Mutant { name: "no-harden", does: "builds on what is visible and not durable" },
-    Mutant { name: "unlink-without-fence-read", does: "deletes what a successor may need" },
+    Mutant {
+        name: "accept-wrong-nonce",
+        does: "takes bytes that another claim wrote for its own predecessor's",
+    },
+    Mutant {
+        name: "accept-wrong-previous-checksum",
+        does: "goes on with a batch that does not follow from the one before",
+    },
+    Mutant {
+        name: "checkpoint-of-unconfirmed",
+        does: "names a checkpoint that holds what is not confirmed",
+    },
+    Mutant {
+        name: "confirm-before-write-returned",
+        does: "answers before the bytes are durable",
+    },
+    Mutant {
+        name: "confirm-out-of-order",
+        does: "answers for a batch while an earlier one is still on its way",
+    },
+    Mutant {
+        name: "ignore-confirmed-through",
+        does: "takes damage inside the confirmed log for its end",
+    },
+    Mutant {
+        name: "ignore-heartbeat-position",
+        does: "takes damage before the heartbeat's position for the end of the log",
+    },
+    Mutant {
+        name: "no-fence-read",
+        does: "goes on confirming after a successor has fenced it",
+    },
+    Mutant {
+        name: "no-harden",
+        does: "builds on what is visible and not durable",
+    },
+    Mutant {
+        name: "unlink-without-fence-read",
+        does: "deletes what a successor may need",
+    },
 ];
 
 /// The workspace's directory.
 pub fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace").to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the package lies in the workspace")
+        .to_path_buf()
 }
 
 /// Every name in the shipped sources, with the crates that it stands in.
@@ -52,8 +85,13 @@ pub fn in_sources() -> BTreeMap<String, BTreeSet<String>> {
                 open.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = std::fs::read_to_string(&path).expect("a source is text");
-                let owner = path.strip_prefix(&crates).ok().and_then(|path| path.components().next());
-                let owner = owner.map_or("broker".to_owned(), |owner| owner.as_os_str().to_string_lossy().into_owned());
+                let owner = path
+                    .strip_prefix(&crates)
+                    .ok()
+                    .and_then(|path| path.components().next());
+                let owner = owner.map_or("broker".to_owned(), |owner| {
+                    owner.as_os_str().to_string_lossy().into_owned()
+                });
                 for name in names_in(&text) {
                     found.entry(name).or_default().insert(owner.clone());
                 }
@@ -65,7 +103,12 @@ pub fn in_sources() -> BTreeMap<String, BTreeSet<String>> {
 
 /// The names that a source tests for.
 fn names_in(text: &str) -> Vec<String> {
-    text.split("holdfast_mutant = \"").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned).filter(|name| *name != "NAME").collect()
+    text.split("holdfast_mutant = \"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .map(str::to_owned)
+        .filter(|name| *name != "NAME")
+        .collect()
 }
 
 #[cfg(test)]
@@ -74,7 +117,8 @@ mod tests {
 
     #[test]
     fn names_are_found_in_every_form_of_cfg() {
-        let text = r#"#[cfg(not(holdfast_mutant = "a-b"))] if cfg!(holdfast_mutant = "c") { } // holdfast_mutant = "NAME""#;
+        let text =
+            r#"#[cfg(not(holdfast_mutant = "a-b"))] if cfg!(holdfast_mutant = "c") { } // holdfast_mutant = "NAME""#;
         assert_eq!(names_in(text), ["a-b", "c"]);
     }
 }

@@ -1,6 +1,6 @@
 //! The rules of the house, read from the tree itself: layers, sizes, names, documents.
 //!
-//! What a compiler or clippy can say is said there (scripts/test.d/20-lints.sh, 25-purity.sh); here stands the rest.
+//! What a compiler or clippy can say is said there (scripts/test.d/20-lints.sh, 25-purity.sh); that each promise names a test is `guarantees.rs`; here stands the rest.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panic, in its helpers too")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -274,75 +274,6 @@ fn nothing_names_the_machine_it_was_made_on() {
         }
     }
     expect_none("machine paths, registry hosts, internal texts", found);
-}
-
-/// The names of all test functions of the tree.
-fn test_functions() -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for (_, text) in texts().into_iter().filter(|(name, _)| name.ends_with(".rs")) {
-        let mut marked = false;
-        for line in text.lines().map(str::trim) {
-            if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
-                marked = true;
-            } else if let Some(rest) = line.strip_prefix("fn ").or(line.strip_prefix("async fn ")) {
-                if marked {
-                    names.insert(rest.split(['(', '<']).next().unwrap().to_string());
-                }
-                marked = false;
-            }
-        }
-    }
-    names
-}
-
-/// The words between backticks of a line.
-fn quoted(line: &str) -> impl Iterator<Item = &str> {
-    line.split('`').skip(1).step_by(2)
-}
-
-#[test]
-fn each_guarantee_names_tests_that_exist() {
-    let document = std::fs::read_to_string(root().join("docs/guarantees.md")).expect("docs/guarantees.md exists");
-    let tests = test_functions();
-    let mut wrong = Vec::new();
-    let mut promises = 0;
-    // Rows of the tables whose last column is headed "test" or "tests".
-    let mut in_table = false;
-    for (index, line) in document.lines().enumerate() {
-        let cells: Vec<&str> = line.trim().trim_matches('|').split('|').map(str::trim).collect();
-        let last = cells.last().unwrap_or(&"").to_lowercase();
-        if !line.trim_start().starts_with('|') {
-            in_table = false;
-            continue;
-        }
-        if !in_table {
-            in_table = last.starts_with("test") || last.starts_with("shown by");
-            continue;
-        }
-        if cells.iter().all(|cell| cell.chars().all(|c| "-: ".contains(c))) {
-            continue;
-        }
-        promises += 1;
-        let named: Vec<&str> = quoted(cells.last().unwrap_or(&"")).collect();
-        if named.is_empty() {
-            wrong.push(format!("line {}: names no test", index + 1));
-        }
-        for name in named {
-            let function = name.rsplit("::").next().unwrap_or(name);
-            let exists = match name.contains('/') && !name.contains("::") {
-                true => root().join(name).exists(),
-                false => tests.contains(function),
-            };
-            if !exists {
-                wrong.push(format!("line {}: there is no test `{name}`", index + 1));
-            }
-        }
-    }
-    expect_none("docs/guarantees.md", wrong);
-    assert!(
-        promises > 0,
-        "docs/guarantees.md has no table whose last column is `test`"
-    );
 }
 
 #[test]

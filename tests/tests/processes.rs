@@ -36,7 +36,11 @@ fn second_process_on_a_directory_says_who_leads_and_where_and_the_first_serves_o
     let mut first: Broker = Launch::new(&data).start();
     first.wait_ready();
     let (clients, pid) = (format!("stomp://{}", first.stomp()), format!("process {}", first.pid()));
-    refused(&Launch::new(&data), ANOTHER_LEADS, &["another broker leads", &clients, &pid]);
+    refused(
+        &Launch::new(&data),
+        ANOTHER_LEADS,
+        &["another broker leads", &clients, &pid],
+    );
     first.wait_ready();
     first.stop();
 }
@@ -68,13 +72,18 @@ fn data_directory_that_is_a_file_is_refused() {
 #[test]
 fn data_directory_without_a_parent_is_refused() {
     let own = directory();
-    refused(&Launch::new(&own.path().join("no/such/parent")), DATA_UNUSABLE, &["no/such"]);
+    refused(
+        &Launch::new(&own.path().join("no/such/parent")),
+        DATA_UNUSABLE,
+        &["no/such"],
+    );
 }
 
 #[test]
 fn data_directory_that_may_not_be_written_is_refused() {
     if !nix_is_root() {
-        return Unavailable("it takes root to become another user".into()).skip("data_directory_that_may_not_be_written_is_refused");
+        return Unavailable("it takes root to become another user".into())
+            .skip("data_directory_that_may_not_be_written_is_refused");
     }
     let own = directory();
     let data = own.path().join("data");
@@ -82,9 +91,13 @@ fn data_directory_that_may_not_be_written_is_refused() {
     for path in [own.path(), &data] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o555)).expect("the directory is ours");
     }
-    let launch = Launch { user: Some(65_534), ..Launch::new(&data) };
+    let launch = Launch {
+        user: Some(65_534),
+        ..Launch::new(&data)
+    };
     if !reachable_by_others(holdfast()) {
-        return Unavailable("the binary lies where other users cannot reach it".into()).skip("data_directory_that_may_not_be_written_is_refused");
+        return Unavailable("the binary lies where other users cannot reach it".into())
+            .skip("data_directory_that_may_not_be_written_is_refused");
     }
     refused(&launch, DATA_UNUSABLE, &["data", "ermission"]);
 }
@@ -93,10 +106,18 @@ fn data_directory_that_may_not_be_written_is_refused() {
 fn data_directory_on_fuse_is_refused_without_the_flag_that_takes_the_risk() {
     let own = directory();
     let (source, mounted) = (own.path().join("source"), own.path().join("mounted"));
-    std::fs::create_dir(&source).and_then(|()| std::fs::create_dir(&mounted)).expect("the directory is ours");
+    std::fs::create_dir(&source)
+        .and_then(|()| std::fs::create_dir(&mounted))
+        .expect("the directory is ours");
     let name = "data_directory_on_fuse_is_refused_without_the_flag_that_takes_the_risk";
-    let Some(bindfs) = program("bindfs") else { return Unavailable("bindfs is not installed".into()).skip(name) };
-    let status = Command::new(bindfs).arg(&source).arg(&mounted).stderr(Stdio::null()).status();
+    let Some(bindfs) = program("bindfs") else {
+        return Unavailable("bindfs is not installed".into()).skip(name);
+    };
+    let status = Command::new(bindfs)
+        .arg(&source)
+        .arg(&mounted)
+        .stderr(Stdio::null())
+        .status();
     if !status.is_ok_and(|status| status.success()) {
         return Unavailable("bindfs cannot mount here".into()).skip(name);
     }
@@ -114,9 +135,15 @@ fn taken_port_is_refused_and_fences_nobody() {
     let data = own.path().join("data");
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("it is bound").to_string();
-    let listen = Launch { listen: format!("stomp://{address}"), ..Launch::new(&data) };
+    let listen = Launch {
+        listen: format!("stomp://{address}"),
+        ..Launch::new(&data)
+    };
     refused(&listen, ADDRESS_IN_USE, &[&address, "--listen"]);
-    let admin = Launch { admin: address.clone(), ..Launch::new(&data) };
+    let admin = Launch {
+        admin: address.clone(),
+        ..Launch::new(&data)
+    };
     refused(&admin, ADDRESS_IN_USE, &[&address, "--admin"]);
     let mut broker = Launch::new(&data).start();
     broker.wait_ready();
@@ -130,7 +157,11 @@ fn wrong_configuration_key_is_refused_with_line_and_suggestion() {
     let file = own.path().join("holdfast.toml");
     std::fs::write(&file, "name = \"a\"\n\n[journal]\nsegment_byte = \"64MiB\"\n").expect("the directory is ours");
     let launch = Launch::new(&own.path().join("data")).flag(&format!("--config={}", file.display()));
-    refused(&launch, CONFIGURATION, &["segment_byte", "4", "segment_bytes", "holdfast.toml"]);
+    refused(
+        &launch,
+        CONFIGURATION,
+        &["segment_byte", "4", "segment_bytes", "holdfast.toml"],
+    );
     assert!(!own.path().join("data").exists(), "nothing was started");
 }
 
@@ -147,10 +178,13 @@ fn journal_of_a_stopped_broker_verifies() {
 
 /// Whether this process is root.
 fn nix_is_root() -> bool {
-    std::fs::metadata("/proc/self").map(|own| std::os::unix::fs::MetadataExt::uid(&own)).is_ok_and(|user| user == 0)
+    std::fs::metadata("/proc/self")
+        .map(|own| std::os::unix::fs::MetadataExt::uid(&own))
+        .is_ok_and(|user| user == 0)
 }
 
 /// Whether every directory above a file lets everybody through.
 fn reachable_by_others(file: &Path) -> bool {
-    file.ancestors().all(|part| std::fs::metadata(part).is_ok_and(|found| found.permissions().mode() & 0o001 != 0))
+    file.ancestors()
+        .all(|part| std::fs::metadata(part).is_ok_and(|found| found.permissions().mode() & 0o001 != 0))
 }

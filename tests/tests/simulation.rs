@@ -28,7 +28,11 @@ fn promises_hold_in_many_simulated_runs() {
     for seed in 1..=RUNS {
         let report = run(seed, false);
         holds(&report);
-        assert!(report.operations >= 200, "seed {seed} does too little: {}", report.operations);
+        assert!(
+            report.operations >= 200,
+            "seed {seed} does too little: {}",
+            report.operations
+        );
     }
 }
 
@@ -48,7 +52,9 @@ fn promises_hold_at_every_crash_of_the_fixed_workload() {
 
 #[test]
 fn flipped_bits_are_refused_or_harmless() {
-    let flipped = (1..).filter(|seed| Scenario::of(*seed).damage == Damage::FlippedBit).take(40);
+    let flipped = (1..)
+        .filter(|seed| Scenario::of(*seed).damage == Damage::FlippedBit)
+        .take(40);
     let mut refused = 0;
     for seed in flipped {
         let report = run(seed, false);

@@ -12,11 +12,21 @@ use simulated::Prng;
 const STORAGE_FAILED: i32 = 74;
 
 fn actors(roles: &[Role], prng: &mut Prng) -> Vec<Actor> {
-    let work = Work { auto: false, expiry: false, heart_beats: false };
+    let work = Work {
+        auto: false,
+        expiry: false,
+        heart_beats: false,
+    };
     roles.iter().map(|role| Actor::new(*role, work, prng.split())).collect()
 }
 
-const EVERYBODY: [Role; 5] = [Role::Producer, Role::Producer, Role::Transactor, Role::Consumer, Role::Durable(0)];
+const EVERYBODY: [Role; 5] = [
+    Role::Producer,
+    Role::Producer,
+    Role::Transactor,
+    Role::Consumer,
+    Role::Durable(0),
+];
 
 /// Starts again, takes everything and judges.
 #[track_caller]
@@ -28,7 +38,13 @@ fn recovers(launch: &Launch, crowd: &mut Crowd, scene: &mut Scene) {
     crowd.move_to(broker.stomp());
     crowd.drain(scene).expect("everything that waits comes");
     broker.stop();
-    let violations = judge(&scene.history, Tolerance { under_way: 2_000, set_aside: 0 });
+    let violations = judge(
+        &scene.history,
+        Tolerance {
+            under_way: 2_000,
+            set_aside: 0,
+        },
+    );
     assert!(violations.is_empty(), "{violations:#?}");
 }
 
@@ -43,9 +59,17 @@ fn fails_and_loses_nothing(call: &str, count: u32) -> Result<(), Unavailable> {
     scene.history.push(Event::Leads { epoch: broker.epoch() });
     let mut crowd = Crowd::new(broker.stomp(), actors(&EVERYBODY, &mut prng), 1);
     crowd.work(Until::Operations(200, Duration::from_secs(20)), &mut scene);
-    let trace = Trace::attach(broker.pid(), call, &format!("{call}:error=EIO:when={count}+"), Path::new("/dev/null"))?;
+    let trace = Trace::attach(
+        broker.pid(),
+        call,
+        &format!("{call}:error=EIO:when={count}+"),
+        Path::new("/dev/null"),
+    )?;
     // Until it is dead: then nobody can connect.
-    crowd.work(Until::Operations(scene.operations + 400, Duration::from_secs(5)), &mut scene);
+    crowd.work(
+        Until::Operations(scene.operations + 400, Duration::from_secs(5)),
+        &mut scene,
+    );
     let ended = broker.wait_end();
     drop(trace);
     assert_eq!(ended.code, Some(STORAGE_FAILED), "{}", ended.text());
@@ -97,14 +121,32 @@ fn full_file_system_holds_sends_up_and_takes_acknowledgements_and_loses_nothing(
         before = scene.operations;
         senders.work(Until::Passed(Duration::from_secs(3)), &mut scene);
     }
-    let refused = scene.complaints.iter().filter(|complaint| complaint.contains("space")).count();
+    let refused = scene
+        .complaints
+        .iter()
+        .filter(|complaint| complaint.contains("space"))
+        .count();
     eprintln!("full after {before} operations; {refused} sends were refused for want of space");
     scene.complaints.retain(|complaint| !complaint.contains("space"));
     assert!(scene.complaints.is_empty(), "{:?}", scene.complaints);
-    let settled = |scene: &Scene| scene.history.events().iter().filter(|event| matches!(event, Event::Settled(_))).count();
+    let settled = |scene: &Scene| {
+        scene
+            .history
+            .events()
+            .iter()
+            .filter(|event| matches!(event, Event::Settled(_)))
+            .count()
+    };
     let mut takers = Crowd::new(broker.stomp(), actors(&[Role::Consumer; 4], &mut prng), 2);
-    takers.work(Until::Operations(scene.operations + 300, Duration::from_secs(20)), &mut scene);
-    assert!(settled(&scene) > 50, "acknowledgements are confirmed on a full file system: {}", settled(&scene));
+    takers.work(
+        Until::Operations(scene.operations + 300, Duration::from_secs(20)),
+        &mut scene,
+    );
+    assert!(
+        settled(&scene) > 50,
+        "acknowledgements are confirmed on a full file system: {}",
+        settled(&scene)
+    );
     broker.kill();
     senders.bereave(&mut scene);
     takers.bereave(&mut scene);

@@ -1,13 +1,19 @@
 //! `/metrics`: the text format of Prometheus (version 0.0.4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::broker_view::{Metric, Role, Status};
 
 /// Everything that is counted, as text.
 pub(super) fn encode(status: &Status, mut metrics: Vec<Metric>) -> String {
-    metrics.extend(from_status(status));
+    // A name that the broker counts itself is not given twice: two samples of one name are no valid answer.
+    let counted: BTreeSet<&'static str> = metrics.iter().map(|metric| metric.name).collect();
+    metrics.extend(
+        from_status(status)
+            .into_iter()
+            .filter(|metric| !counted.contains(metric.name)),
+    );
     let mut families: BTreeMap<&'static str, Vec<Metric>> = BTreeMap::new();
     for metric in metrics {
         families.entry(metric.name).or_default().push(metric);

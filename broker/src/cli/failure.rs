@@ -41,6 +41,11 @@ impl Failure {
         self
     }
 
+    /// The same exit code without words: they have been said.
+    pub(super) fn said(&self) -> Failure {
+        Failure::new(self.exit, "")
+    }
+
     /// Nobody reads the output any more (`holdfast … | head`): no reason for words.
     pub(super) fn output_closed() -> Failure {
         Failure::new(Exit::Failure, "")

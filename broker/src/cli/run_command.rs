@@ -26,7 +26,21 @@ pub(super) fn run(arguments: &RunArguments, _output: &Output) -> Result<(), Fail
         data = %config.data.display(),
         "starting"
     );
-    crate::run::run(options(config)).map_err(failure)?;
+    if let Err(error) = crate::run::run(options(config)) {
+        let failure = failure(error);
+        if !observe::logs_json(config.log_format) {
+            return Err(failure);
+        }
+        // Whoever reads the log as JSON gets the last word in the same form.
+        tracing::error!(
+            exit_code = failure.exit.code(),
+            name = failure.exit.name(),
+            what_to_do = failure.what_to_do,
+            "{}",
+            failure.what
+        );
+        return Err(failure.said());
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -150,8 +164,10 @@ mod tests {
 
     #[test]
     fn every_valid_configuration_fits_the_node() {
-        // The largest values that the limits allow: nothing may overflow on its way into the node's settings.
-        for pick in [|limits: (&'static str, &'static str)| limits.0, |limits| limits.1] {
+        // The smallest and the largest values that the limits allow: nothing may overflow on its way into the node's settings.
+        type Pick = fn((&'static str, &'static str)) -> &'static str;
+        let picks: [Pick; 2] = [|limits| limits.0, |limits| limits.1];
+        for pick in picks {
             for setting in crate::config::SETTINGS {
                 let Some(limits) = setting.limits else { continue };
                 let sources = crate::config::Sources {

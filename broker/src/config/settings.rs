@@ -16,7 +16,7 @@ settings! {
 
     /// The directory that holds the journal.
     ///
-    /// It is created if it does not exist, but its parent must exist. It may lie on a local file system or on NFSv4.1.
+    /// It is created if it does not exist. It may lie on a local file system or on NFSv4.1.
     "data" data: PathBuf = "holdfast-data";
 
     /// Where clients connect, one URL for each listener.

@@ -6,14 +6,19 @@ use tracing::level_filters::LevelFilter;
 
 use crate::config::{LogFormat, LogLevel};
 
+/// Whether this format means JSON here.
+pub fn is_json(format: LogFormat) -> bool {
+    match format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
+    }
+}
+
 /// Sets the process's log up. To be called once; later calls change nothing.
 pub fn install(level: LogLevel, format: LogFormat) {
     let terminal = std::io::stderr().is_terminal();
-    let json = match format {
-        LogFormat::Json => true,
-        LogFormat::Text => false,
-        LogFormat::Auto => !terminal,
-    };
+    let json = is_json(format);
     let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_max_level(filter(level))
@@ -28,11 +33,6 @@ pub fn install(level: LogLevel, format: LogFormat) {
             .try_init(),
         false => builder.with_ansi(terminal).try_init(),
     };
-}
-
-/// For commands that talk to a broker: warnings only, as text.
-pub fn install_for_commands() {
-    install(LogLevel::Warn, LogFormat::Text);
 }
 
 fn filter(level: LogLevel) -> LevelFilter {

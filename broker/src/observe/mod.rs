@@ -7,6 +7,6 @@ mod logging;
 mod panics;
 mod service;
 
-pub use logging::{install as install_logging, install_for_commands};
+pub use logging::{install as install_logging, is_json as logs_json};
 pub use panics::install as install_panic_hook;
 pub use service::{extend_start, ready, status, stopping, watchdog, watchdog_interval};

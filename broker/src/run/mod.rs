@@ -74,7 +74,11 @@ pub enum RunError {
 
 /// Runs a broker until it is asked to stop (SIGTERM, SIGINT) or fails.
 pub fn run(options: RunOptions) -> Result<(), RunError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(RunError::Loop)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(RunError::Loop)?;
     let result = tokio::task::LocalSet::new().block_on(&runtime, serve(options));
     // Nothing of ours blocks in the runtime; a stuck disk thread must not hold the exit.
     runtime.shutdown_timeout(Duration::ZERO);
@@ -90,7 +94,12 @@ struct Bound {
 impl Bound {
     fn new(address: SocketAddr, flag: &'static str) -> Result<Bound, RunError> {
         let refused = |error| RunError::Port { address, error, flag };
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(refused)?;
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        }
+        .map_err(refused)?;
         socket.set_reuseaddr(true).map_err(refused)?;
         socket.bind(address).map_err(refused)?;
         let address = socket.local_addr().map_err(refused)?;
@@ -99,16 +108,28 @@ impl Bound {
 
     fn listen(self, flag: &'static str) -> Result<TcpListener, RunError> {
         let address = self.address;
-        self.socket.listen(BACKLOG).map_err(|error| RunError::Port { address, error, flag })
+        self.socket
+            .listen(BACKLOG)
+            .map_err(|error| RunError::Port { address, error, flag })
     }
 }
 
 async fn serve(options: RunOptions) -> Result<(), RunError> {
-    let stomp = options.stomp.iter().map(|address| Bound::new(*address, "--listen")).collect::<Result<Vec<_>, _>>()?;
-    let admin = options.admin.map(|address| Bound::new(address, "--admin")).transpose()?;
+    let stomp = options
+        .stomp
+        .iter()
+        .map(|address| Bound::new(*address, "--listen"))
+        .collect::<Result<Vec<_>, _>>()?;
+    let admin = options
+        .admin
+        .map(|address| Bound::new(address, "--admin"))
+        .transpose()?;
     let addresses = Addresses {
         clients: stomp.iter().map(|bound| format!("stomp://{}", bound.address)).collect(),
-        admin: admin.as_ref().map(|bound| bound.address.to_string()).unwrap_or_default(),
+        admin: admin
+            .as_ref()
+            .map(|bound| bound.address.to_string())
+            .unwrap_or_default(),
         stream: String::new(),
     };
 
@@ -122,7 +143,13 @@ async fn serve(options: RunOptions) -> Result<(), RunError> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let mut random = RealRandom::open().map_err(RunError::Process)?;
-    let node = Node::new(Box::new(disk), options.settings.clone(), identity, &mut random, RealClock.now());
+    let node = Node::new(
+        Box::new(disk),
+        options.settings.clone(),
+        identity,
+        &mut random,
+        RealClock.now(),
+    );
     let pump = Pump::new(node, wake, || RealClock.now());
 
     let view = Rc::new(NodeView::new(Rc::clone(&pump), &options, addresses.clone()));
@@ -130,7 +157,10 @@ async fn serve(options: RunOptions) -> Result<(), RunError> {
     // Probes may ask from the first moment on; clients only once this node leads.
     if let Some(admin) = admin {
         let listener = admin.listen("--admin")?;
-        tokio::task::spawn_local(crate::admin::serve(listener, Rc::clone(&view) as Rc<dyn crate::admin::BrokerView>));
+        tokio::task::spawn_local(crate::admin::serve(
+            listener,
+            Rc::clone(&view) as Rc<dyn crate::admin::BrokerView>,
+        ));
     }
     let mut stomp = Some(stomp);
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Loop)?;
@@ -159,7 +189,11 @@ async fn serve(options: RunOptions) -> Result<(), RunError> {
         }
         let supervised = supervisor.tell(&pump);
         let wait = pump
-            .sleep_until().into_iter().chain(supervised).min().map(|at| at.since(pump.now().boot));
+            .sleep_until()
+            .into_iter()
+            .chain(supervised)
+            .min()
+            .map(|at| at.since(pump.now().boot));
         tokio::select! {
             () = pump.wake.notified() => {}
             () = sleep(wait) => {}
@@ -209,7 +243,11 @@ impl Supervisor {
     fn new() -> Supervisor {
         // Told twice as often as the service manager wants to hear it.
         let interval = observe::watchdog_interval().map(|interval| interval / 2);
-        Supervisor { interval, next_watchdog: BootTime(0), next_extension: BootTime(0) }
+        Supervisor {
+            interval,
+            next_watchdog: BootTime(0),
+            next_extension: BootTime(0),
+        }
     }
 
     /// Says what is due; gives when the next word is.
@@ -230,7 +268,10 @@ impl Supervisor {
             self.next_extension = now + EXTENSION_INTERVAL;
         }
         let watchdog = self.interval.map(|_| self.next_watchdog);
-        watchdog.into_iter().chain(starting.then_some(self.next_extension)).min()
+        watchdog
+            .into_iter()
+            .chain(starting.then_some(self.next_extension))
+            .min()
     }
 }
 
@@ -238,7 +279,12 @@ impl Supervisor {
 fn tell(notice: Notice, addresses: &Addresses) {
     match notice {
         Notice::Leads { epoch } => {
-            tracing::info!(epoch = epoch.0, clients = addresses.clients.join(","), admin = addresses.admin, "leading");
+            tracing::info!(
+                epoch = epoch.0,
+                clients = addresses.clients.join(","),
+                admin = addresses.admin,
+                "leading"
+            );
         }
         Notice::Warning(text) => tracing::warn!("{text}"),
         Notice::Error(text) => tracing::error!("{text}"),

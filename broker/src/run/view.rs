@@ -13,8 +13,8 @@ use platform::Now;
 use tokio::sync::oneshot;
 
 use crate::admin::{
-    Answer, BrokerView, BrowseRequest, BrowsedMessage, Created, Deleted, DestinationStatus, DiskStatus, Leader, Metric, Progress,
-    Purged, Refused, RefusedKind, Role, Status, Warning, parse_destination,
+    Answer, BrokerView, BrowseRequest, BrowsedMessage, Created, Deleted, DestinationStatus, DiskStatus, Leader, Metric,
+    Progress, Purged, Refused, RefusedKind, Role, Status, Warning, parse_destination,
 };
 use crate::listen::Pump;
 
@@ -58,7 +58,9 @@ impl NodeView {
 
     async fn order(&self, command: AdminCommand, about: String) -> Result<AdminAnswer, Refused> {
         let request = self.pump.node.borrow_mut().order(self.pump.now(), command);
-        let Some(request) = request else { return Err(not_leading(&self.look(), about)) };
+        let Some(request) = request else {
+            return Err(not_leading(&self.look(), about));
+        };
         let (sender, receiver) = oneshot::channel();
         self.waiting.borrow_mut().insert(request, sender);
         self.pump.wake.notify_one();
@@ -95,7 +97,13 @@ impl NodeView {
 impl BrokerView for NodeView {
     fn status(&self) -> Status {
         let status = self.look();
-        let statistics = self.pump.node.borrow().engine().map(engine::Engine::statistics).unwrap_or_default();
+        let statistics = self
+            .pump
+            .node
+            .borrow()
+            .engine()
+            .map(engine::Engine::statistics)
+            .unwrap_or_default();
         Status {
             name: self.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -114,8 +122,10 @@ impl BrokerView for NodeView {
             listeners: self.addresses.clients.clone(),
             admin: self.addresses.admin.clone(),
             data: self.data.display().to_string(),
-            recovery: (status.role == node::Role::Starting && status.recovered.1 > 0)
-                .then_some(Progress { bytes: status.recovered.0, of: status.recovered.1 }),
+            recovery: (status.role == node::Role::Starting && status.recovered.1 > 0).then_some(Progress {
+                bytes: status.recovered.0,
+                of: status.recovered.1,
+            }),
             connections: status.connections as u64,
             consumers: statistics.consumers,
             destinations: statistics.destinations,
@@ -131,49 +141,223 @@ impl BrokerView for NodeView {
         let status = self.look();
         let mut metrics = Vec::new();
         let mut add = |name, help, counter, labels: Vec<(&'static str, String)>, value: f64| {
-            metrics.push(Metric { name, help, counter, labels, value });
+            metrics.push(Metric {
+                name,
+                help,
+                counter,
+                labels,
+                value,
+            });
         };
         let disk = self.disk(&status);
-        add("ready", "1 if clients are served", false, vec![], f64::from(u8::from(status.not_ready.is_none())));
-        add("leading", "1 if this broker leads", false, vec![], f64::from(u8::from(status.role == node::Role::Leading)));
-        add("epoch", "the epoch that this broker claimed", false, vec![], status.epoch.map_or(0.0, |epoch| epoch.0.into()));
-        add("connections", "clients connected", false, vec![], status.connections as f64);
-        add("records_confirmed", "sequence of the newest confirmed record", true, vec![], status.confirmed.0 as f64);
-        add("records_appended", "sequence of the newest record", true, vec![], status.appended.0 as f64);
-        add("journal_written_bytes_total", "bytes of batches confirmed in this epoch", true, vec![], status.journal_bytes as f64);
+        add(
+            "ready",
+            "1 if clients are served",
+            false,
+            vec![],
+            f64::from(u8::from(status.not_ready.is_none())),
+        );
+        add(
+            "leading",
+            "1 if this broker leads",
+            false,
+            vec![],
+            f64::from(u8::from(status.role == node::Role::Leading)),
+        );
+        add(
+            "epoch",
+            "the epoch that this broker claimed",
+            false,
+            vec![],
+            status.epoch.map_or(0.0, |epoch| epoch.0.into()),
+        );
+        add(
+            "connections",
+            "clients connected",
+            false,
+            vec![],
+            status.connections as f64,
+        );
+        add(
+            "records_confirmed",
+            "sequence of the newest confirmed record",
+            true,
+            vec![],
+            status.confirmed.0 as f64,
+        );
+        add(
+            "records_appended",
+            "sequence of the newest record",
+            true,
+            vec![],
+            status.appended.0 as f64,
+        );
+        add(
+            "journal_written_bytes_total",
+            "bytes of batches confirmed in this epoch",
+            true,
+            vec![],
+            status.journal_bytes as f64,
+        );
         let oldest = status.oldest_operation.map_or(0.0, |wait| wait.as_secs_f64());
-        add("oldest_write_seconds", "age of the oldest write that has not returned", false, vec![], oldest);
-        add("disk_used_bytes", "bytes of segments and ballast", false, vec![], disk.used_bytes as f64);
-        add("disk_free_bytes", "bytes free on the file system", false, vec![], disk.free_bytes as f64);
+        add(
+            "oldest_write_seconds",
+            "age of the oldest write that has not returned",
+            false,
+            vec![],
+            oldest,
+        );
+        add(
+            "disk_used_bytes",
+            "bytes of segments and ballast",
+            false,
+            vec![],
+            disk.used_bytes as f64,
+        );
+        add(
+            "disk_free_bytes",
+            "bytes free on the file system",
+            false,
+            vec![],
+            disk.free_bytes as f64,
+        );
         let node = self.pump.node.borrow();
         let Some(engine) = node.engine() else { return metrics };
         let all = engine.statistics();
         let mut add = |name, help, counter, labels: Vec<(&'static str, String)>, value: u64| {
-            metrics.push(Metric { name, help, counter, labels, value: value as f64 });
+            metrics.push(Metric {
+                name,
+                help,
+                counter,
+                labels,
+                value: value as f64,
+            });
         };
         add("consumers", "consumers", false, vec![], all.consumers);
         add("destinations", "queues and topics", false, vec![], all.destinations);
-        add("durable_subscriptions", "durable subscriptions", false, vec![], all.durable_subscriptions);
+        add(
+            "durable_subscriptions",
+            "durable subscriptions",
+            false,
+            vec![],
+            all.durable_subscriptions,
+        );
         add("transactions", "open transactions", false, vec![], all.transactions);
-        add("messages", "messages waiting or being delivered", false, vec![], all.messages);
-        add("body_cache_bytes", "bodies of persistent messages in memory", false, vec![], all.body_cache_bytes);
-        add("volatile_bytes", "non-persistent messages that wait", false, vec![], all.volatile_bytes);
-        add("messages_enqueued_total", "messages that came in", true, vec![], all.counters.enqueued);
-        add("messages_dequeued_total", "messages acknowledged or rejected", true, vec![], all.counters.dequeued);
-        add("messages_dispatched_total", "deliveries", true, vec![], all.counters.dispatched);
-        add("messages_expired_total", "messages that expired", true, vec![], all.counters.expired);
-        add("messages_dead_lettered_total", "messages moved to a dead-letter queue", true, vec![], all.counters.dead_lettered);
-        add("messages_dropped_total", "messages dropped for slow topic consumers", true, vec![], all.counters.dropped);
-        add("messages_duplicate_total", "messages recognised as sent before", true, vec![], all.counters.duplicates);
-        add("messages_set_aside_total", "messages whose bytes are damaged", true, vec![], all.counters.set_aside);
+        add(
+            "messages",
+            "messages waiting or being delivered",
+            false,
+            vec![],
+            all.messages,
+        );
+        add(
+            "body_cache_bytes",
+            "bodies of persistent messages in memory",
+            false,
+            vec![],
+            all.body_cache_bytes,
+        );
+        add(
+            "volatile_bytes",
+            "non-persistent messages that wait",
+            false,
+            vec![],
+            all.volatile_bytes,
+        );
+        add(
+            "messages_enqueued_total",
+            "messages that came in",
+            true,
+            vec![],
+            all.counters.enqueued,
+        );
+        add(
+            "messages_dequeued_total",
+            "messages acknowledged or rejected",
+            true,
+            vec![],
+            all.counters.dequeued,
+        );
+        add(
+            "messages_dispatched_total",
+            "deliveries",
+            true,
+            vec![],
+            all.counters.dispatched,
+        );
+        add(
+            "messages_expired_total",
+            "messages that expired",
+            true,
+            vec![],
+            all.counters.expired,
+        );
+        add(
+            "messages_dead_lettered_total",
+            "messages moved to a dead-letter queue",
+            true,
+            vec![],
+            all.counters.dead_lettered,
+        );
+        add(
+            "messages_dropped_total",
+            "messages dropped for slow topic consumers",
+            true,
+            vec![],
+            all.counters.dropped,
+        );
+        add(
+            "messages_duplicate_total",
+            "messages recognised as sent before",
+            true,
+            vec![],
+            all.counters.duplicates,
+        );
+        add(
+            "messages_set_aside_total",
+            "messages whose bytes are damaged",
+            true,
+            vec![],
+            all.counters.set_aside,
+        );
         for one in engine.destinations(None, DESTINATION_METRICS_MAX) {
             let label = || vec![("destination", one.destination.to_string())];
-            add("destination_messages", "messages waiting or being delivered", false, label(), one.messages);
-            add("destination_in_flight", "delivered and not acknowledged", false, label(), one.in_flight);
+            add(
+                "destination_messages",
+                "messages waiting or being delivered",
+                false,
+                label(),
+                one.messages,
+            );
+            add(
+                "destination_in_flight",
+                "delivered and not acknowledged",
+                false,
+                label(),
+                one.in_flight,
+            );
             add("destination_consumers", "consumers", false, label(), one.consumers);
-            add("destination_enqueued_total", "messages that came in", true, label(), one.counters.enqueued);
-            add("destination_dequeued_total", "messages acknowledged or rejected", true, label(), one.counters.dequeued);
-            add("destination_expired_total", "messages that expired", true, label(), one.counters.expired);
+            add(
+                "destination_enqueued_total",
+                "messages that came in",
+                true,
+                label(),
+                one.counters.enqueued,
+            );
+            add(
+                "destination_dequeued_total",
+                "messages acknowledged or rejected",
+                true,
+                label(),
+                one.counters.dequeued,
+            );
+            add(
+                "destination_expired_total",
+                "messages that expired",
+                true,
+                label(),
+                one.counters.expired,
+            );
         }
         // One family after another, as the text format wants it.
         metrics.sort_by_key(|metric| metric.name);
@@ -191,7 +375,11 @@ impl BrokerView for NodeView {
                 drop(node);
                 return Err(not_leading(&self.look(), "destinations".into()));
             };
-            Ok(engine.destinations(after.as_ref(), limit).iter().map(destination_status).collect())
+            Ok(engine
+                .destinations(after.as_ref(), limit)
+                .iter()
+                .map(destination_status)
+                .collect())
         })
     }
 
@@ -202,14 +390,18 @@ impl BrokerView for NodeView {
                 drop(node);
                 return Err(not_leading(&self.look(), destination.to_string()));
             };
-            engine.destination(&destination).as_ref().map(destination_status).ok_or_else(|| {
-                Refused::new(
-                    RefusedKind::NotFound,
-                    "there is no such destination",
-                    destination.to_string(),
-                    "`holdfast destinations list` shows those that exist",
-                )
-            })
+            engine
+                .destination(&destination)
+                .as_ref()
+                .map(destination_status)
+                .ok_or_else(|| {
+                    Refused::new(
+                        RefusedKind::NotFound,
+                        "there is no such destination",
+                        destination.to_string(),
+                        "`holdfast destinations list` shows those that exist",
+                    )
+                })
         })
     }
 
@@ -236,7 +428,10 @@ impl BrokerView for NodeView {
     fn purge(&self, destination: Destination) -> Answer<'_, Purged> {
         Box::pin(async move {
             let name = destination.to_string();
-            match self.order(AdminCommand::Purge { queue: destination }, name.clone()).await? {
+            match self
+                .order(AdminCommand::Purge { queue: destination }, name.clone())
+                .await?
+            {
                 AdminAnswer::Purged { messages } => Ok(Purged { name, messages }),
                 other => Err(unexpected(&other, name)),
             }
@@ -294,27 +489,40 @@ fn warnings(status: &NodeStatus) -> Vec<Warning> {
     if status.sends_refused {
         warnings.push(Warning {
             what: "the disk is nearly full: persistent sends are refused, consumers go on".into(),
-            what_to_do: "free space on the data directory's file system, or consume messages; the broker goes on by itself".into(),
+            what_to_do:
+                "free space on the data directory's file system, or consume messages; the broker goes on by itself"
+                    .into(),
         });
     }
-    warnings.extend(
-        status
-            .warnings
-            .iter()
-            .map(|what| Warning { what: what.clone(), what_to_do: "docs/recovery.md says what each of these means".into() }),
-    );
+    warnings.extend(status.warnings.iter().map(|what| Warning {
+        what: what.clone(),
+        what_to_do: "docs/recovery.md says what each of these means".into(),
+    }));
     warnings
 }
 
 fn not_leading(status: &NodeStatus, about: String) -> Refused {
     let why = status.not_ready.clone().unwrap_or_else(|| "it is stopping".into());
-    Refused::new(RefusedKind::Unavailable, format!("the broker does not lead: {why}"), about, "try again when `holdfast status` says that it leads")
+    Refused::new(
+        RefusedKind::Unavailable,
+        format!("the broker does not lead: {why}"),
+        about,
+        "try again when `holdfast status` says that it leads",
+    )
 }
 
 /// Answers are matched to orders by the engine's contract; a stray one is a bug that must not look like success.
 fn unexpected(answer: &AdminAnswer, about: String) -> Refused {
-    tracing::error!(?answer, "an order was answered with another order's answer; please report this");
-    Refused::new(RefusedKind::Unavailable, "the broker gave an answer that does not fit the request", about, "please report this")
+    tracing::error!(
+        ?answer,
+        "an order was answered with another order's answer; please report this"
+    );
+    Refused::new(
+        RefusedKind::Unavailable,
+        "the broker gave an answer that does not fit the request",
+        about,
+        "please report this",
+    )
 }
 
 fn destination_status(one: &DestinationStatistics) -> DestinationStatus {
@@ -355,12 +563,23 @@ fn headers(message: &Message) -> Vec<(String, String)> {
         ("correlation-id", message.correlation_id.as_deref().map(str::to_owned)),
         ("type", message.message_type.as_deref().map(str::to_owned)),
         ("reply-to", message.reply_to.as_ref().map(ToString::to_string)),
-        ("original-destination", message.original_destination.as_ref().map(ToString::to_string)),
+        (
+            "original-destination",
+            message.original_destination.as_ref().map(ToString::to_string),
+        ),
         ("JMSXGroupID", message.group_id.as_deref().map(str::to_owned)),
         ("JMSXUserID", message.user_id.as_deref().map(str::to_owned)),
     ];
-    let own = texts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    own.chain(message.properties.iter().map(|(key, value)| (key.to_owned(), shown(value)))).collect()
+    let own = texts
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    own.chain(
+        message
+            .properties
+            .iter()
+            .map(|(key, value)| (key.to_owned(), shown(value))),
+    )
+    .collect()
 }
 
 fn shown(value: Property<'_>) -> String {

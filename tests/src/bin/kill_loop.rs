@@ -26,7 +26,11 @@ struct Options {
 }
 
 fn parse() -> Result<Options, String> {
-    let mut options = Options { kills: 50, seed: u64::from(std::process::id()), data: None };
+    let mut options = Options {
+        kills: 50,
+        seed: u64::from(std::process::id()),
+        data: None,
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
@@ -59,7 +63,10 @@ fn main() -> ExitCode {
         if let Err(why) = one_round(&Launch::small(&data), &mut prng, &mut scene, &mut total) {
             println!("kill {round} FAILED: {why}");
             let kept = own.keep();
-            println!("the data directory is kept in {}", options.data.unwrap_or_else(|| kept.join("data")).display());
+            println!(
+                "the data directory is kept in {}",
+                options.data.unwrap_or_else(|| kept.join("data")).display()
+            );
             return ExitCode::FAILURE;
         }
         bodies = scene.bodies();
@@ -92,8 +99,21 @@ struct Total {
 
 /// One kill, and what follows.
 fn one_round(launch: &Launch, prng: &mut Prng, scene: &mut Scene, total: &mut Total) -> Result<(), String> {
-    let work = Work { auto: false, expiry: true, heart_beats: false };
-    let roles = [Role::Producer, Role::Producer, Role::Transactor, Role::Transactor, Role::Consumer, Role::Durable(0), Role::Durable(1), Role::Browser];
+    let work = Work {
+        auto: false,
+        expiry: true,
+        heart_beats: false,
+    };
+    let roles = [
+        Role::Producer,
+        Role::Producer,
+        Role::Transactor,
+        Role::Transactor,
+        Role::Consumer,
+        Role::Durable(0),
+        Role::Durable(1),
+        Role::Browser,
+    ];
     let actors = roles.iter().map(|role| Actor::new(*role, work, prng.split())).collect();
 
     let mut broker = launch.start();
@@ -133,7 +153,15 @@ fn one_round(launch: &Launch, prng: &mut Prng, scene: &mut Scene, total: &mut To
     if let Some(complaint) = scene.complaints.first() {
         return Err(format!("a client was told: {complaint}"));
     }
-    match judge(&scene.history, Tolerance { under_way: UNDER_WAY, set_aside: 0 }).first() {
+    match judge(
+        &scene.history,
+        Tolerance {
+            under_way: UNDER_WAY,
+            set_aside: 0,
+        },
+    )
+    .first()
+    {
         None => Ok(()),
         Some(violation) => {
             let story = violation.body.map(|body| scene.history.story(body)).unwrap_or_default();

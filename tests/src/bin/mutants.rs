@@ -26,17 +26,26 @@ fn main() -> ExitCode {
             other => return usage(&format!("there is no mutant {other}")),
         }
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from).join("mutants");
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| workspace().join("target"), PathBuf::from)
+        .join("mutants");
     let mut survivors = Vec::new();
     if wanted.is_empty() && !release_refuses(&target) {
         survivors.push("a release build takes a mutant");
     }
     let mut noticed = 0;
-    for mutant in MUTANTS.iter().filter(|mutant| wanted.is_empty() || wanted.iter().any(|name| name == mutant.name)) {
+    for mutant in MUTANTS
+        .iter()
+        .filter(|mutant| wanted.is_empty() || wanted.iter().any(|name| name == mutant.name))
+    {
         let started = Instant::now();
         let built = build(&target, mutant.name, &["build"]);
         if !built.status.success() {
-            println!("{}: does not build\n{}", mutant.name, String::from_utf8_lossy(&built.stderr));
+            println!(
+                "{}: does not build\n{}",
+                mutant.name,
+                String::from_utf8_lossy(&built.stderr)
+            );
             survivors.push(mutant.name);
             continue;
         }
@@ -47,7 +56,11 @@ fn main() -> ExitCode {
             .expect("what was built runs");
         let text = String::from_utf8_lossy(&run.stdout);
         let total = started.elapsed();
-        let times = format!("{:.1} s to build, {:.1} s to run", building.as_secs_f64(), (total - building).as_secs_f64());
+        let times = format!(
+            "{:.1} s to build, {:.1} s to run",
+            building.as_secs_f64(),
+            (total - building).as_secs_f64()
+        );
         match run.status.code() {
             Some(1) => {
                 noticed += 1;
@@ -60,14 +73,26 @@ fn main() -> ExitCode {
                 survivors.push(mutant.name);
             }
             code => {
-                println!("{:32} ended with {code:?} ({times})\n{text}{}", mutant.name, String::from_utf8_lossy(&run.stderr));
+                println!(
+                    "{:32} ended with {code:?} ({times})\n{text}{}",
+                    mutant.name,
+                    String::from_utf8_lossy(&run.stderr)
+                );
                 survivors.push(mutant.name);
             }
         }
     }
-    println!("{noticed} noticed, {} not{}", survivors.len(), if survivors.is_empty() { "" } else { ": " });
+    println!(
+        "{noticed} noticed, {} not{}",
+        survivors.len(),
+        if survivors.is_empty() { "" } else { ": " }
+    );
     survivors.iter().for_each(|name| println!("  {name}"));
-    if survivors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if survivors.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn usage(error: &str) -> ExitCode {
@@ -80,11 +105,23 @@ fn build(target: &Path, name: &str, how: &[&str]) -> Output {
     let directory = target.join("wrappers");
     std::fs::create_dir_all(&directory).expect("the target directory is writable");
     let wrapper = directory.join(name);
-    std::fs::write(&wrapper, format!("#!/bin/sh\nexec \"$@\" --cfg 'holdfast_mutant=\"{name}\"'\n")).expect("the target directory is writable");
+    std::fs::write(
+        &wrapper,
+        format!("#!/bin/sh\nexec \"$@\" --cfg 'holdfast_mutant=\"{name}\"'\n"),
+    )
+    .expect("the target directory is writable");
     std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755)).expect("the file is ours");
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(how)
-        .args(["--locked", "--quiet", "--package", "holdfast-tests", "--bin", "simulate", "--target-dir"])
+        .args([
+            "--locked",
+            "--quiet",
+            "--package",
+            "holdfast-tests",
+            "--bin",
+            "simulate",
+            "--target-dir",
+        ])
         .arg(target)
         .current_dir(workspace())
         .env("RUSTC_WORKSPACE_WRAPPER", wrapper)
@@ -99,12 +136,19 @@ fn build(target: &Path, name: &str, how: &[&str]) -> Output {
 fn release_refuses(target: &Path) -> bool {
     let mut of_crate = std::collections::BTreeMap::new();
     for (name, crates) in holdfast_tests::mutants::in_sources() {
-        crates.into_iter().for_each(|owner| drop(of_crate.insert(owner, name.clone())));
+        crates
+            .into_iter()
+            .for_each(|owner| drop(of_crate.insert(owner, name.clone())));
     }
     of_crate.into_iter().all(|(owner, name)| {
         let built = build(target, &name, &["check", "--release"]);
-        let refused = !built.status.success() && String::from_utf8_lossy(&built.stderr).contains("must not get into a release build");
-        println!("{:32} {} by a release build of {owner}", name, if refused { "refused" } else { "NOT refused" });
+        let refused = !built.status.success()
+            && String::from_utf8_lossy(&built.stderr).contains("must not get into a release build");
+        println!(
+            "{:32} {} by a release build of {owner}",
+            name,
+            if refused { "refused" } else { "NOT refused" }
+        );
         refused
     })
 }

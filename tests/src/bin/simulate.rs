@@ -43,11 +43,25 @@ struct Options {
 
 fn parse() -> Result<Options, String> {
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut options = Options { seed: None, trace: false, runs: 1000, from: 1, hours: None, jobs, failures: FAILURES_MAX, brief: false, exhaustive: false };
+    let mut options = Options {
+        seed: None,
+        trace: false,
+        runs: 1000,
+        from: 1,
+        hours: None,
+        jobs,
+        failures: FAILURES_MAX,
+        brief: false,
+        exhaustive: false,
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
-        let number = |text: String| text.replace('_', "").parse::<u64>().map_err(|_| format!("{text} is no number"));
+        let number = |text: String| {
+            text.replace('_', "")
+                .parse::<u64>()
+                .map_err(|_| format!("{text} is no number"))
+        };
         match argument.as_str() {
             "--seed" => options.seed = Some(number(value()?)?),
             "--runs" => options.runs = number(value()?)?,
@@ -82,7 +96,10 @@ fn main() -> ExitCode {
 
 fn run_one(seed: u64, trace: bool) -> bool {
     let report = simulation::run(seed, trace);
-    println!("seed {seed}: {} operations of clients, {} of the disk", report.operations, report.disk_operations);
+    println!(
+        "seed {seed}: {} operations of clients, {} of the disk",
+        report.operations, report.disk_operations
+    );
     print!("{}", report.coverage);
     for failure in &report.failures {
         println!("FAILED: {failure}");
@@ -107,7 +124,9 @@ fn run_many(options: &Options) -> bool {
     let next = AtomicU64::new(options.from);
     let enough = AtomicBool::new(false);
     let total = Mutex::new(Total::default());
-    let until = options.hours.map(|hours| started + Duration::from_secs_f64(hours * 3600.0));
+    let until = options
+        .hours
+        .map(|hours| started + Duration::from_secs_f64(hours * 3600.0));
     std::thread::scope(|scope| {
         for _ in 0..options.jobs {
             scope.spawn(|| work(options, &next, &enough, until, &total));
@@ -191,7 +210,12 @@ fn run_exhaustive(options: &Options) -> bool {
 fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+    let ticks = |index: usize| {
+        fields
+            .get(index)
+            .and_then(|field| field.parse::<u64>().ok())
+            .unwrap_or(0)
+    };
     // Fields 14 and 15 of proc(5), in hundredths of a second.
     Duration::from_millis((ticks(11) + ticks(12)) * 10)
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{Body, Browse, Consumer, Delivered, Event, History, Outcome, Place, Producer, Sending, Settlement, Transaction};
+use super::{
+    Body, Browse, Consumer, Delivered, Event, History, Outcome, Place, Producer, Sending, Settlement, Transaction,
+};
 
 /// A promise that a history can break; named in docs/guarantees.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,6 +78,8 @@ pub fn judge(history: &History, tolerance: Tolerance) -> Vec<Violation> {
         browses: BTreeMap::new(),
         ids: BTreeMap::new(),
         drained: BTreeMap::new(),
+        leaves: Vec::new(),
+        overtaken: Vec::new(),
         epoch: 0,
         draining: false,
         violations: Vec::new(),
@@ -103,6 +107,8 @@ struct Judge<'a> {
     ids: BTreeMap<u64, Body>,
     /// The lowest priority that each drained consumer has come to.
     drained: BTreeMap<(Consumer, Place), u8>,
+    leaves: Vec<Leave>,
+    overtaken: Vec<Overtaken>,
     epoch: u32,
     draining: bool,
     violations: Vec<Violation>,
@@ -167,6 +173,23 @@ struct Progress {
     positions: BTreeMap<Producer, (u64, Body)>,
 }
 
+/// A consumer's end.
+struct Leave {
+    consumer: Consumer,
+    places: Vec<Place>,
+    from: Moment,
+    until: Option<Moment>,
+}
+
+/// A first delivery behind one that should have come later.
+struct Overtaken {
+    body: Body,
+    place: Place,
+    begun: Moment,
+    at: Moment,
+    text: String,
+}
+
 struct Walk {
     place: Place,
     from: Moment,
@@ -187,11 +210,28 @@ impl Judge<'_> {
         match event {
             Event::Leads { epoch } => {
                 if *epoch <= self.epoch {
-                    self.break_rule(Rule::Identity, None, format!("epoch {epoch} leads after epoch {}", self.epoch));
+                    self.break_rule(
+                        Rule::Identity,
+                        None,
+                        format!("epoch {epoch} leads after epoch {}", self.epoch),
+                    );
                 }
                 self.epoch = *epoch;
             }
             Event::Crashed | Event::Stopped => {}
+            Event::Leaving { consumer, places } => {
+                self.leaves.push(Leave {
+                    consumer: *consumer,
+                    places: places.clone(),
+                    from: now,
+                    until: None,
+                });
+            }
+            Event::Left(consumer) => {
+                for leave in self.leaves.iter_mut().filter(|leave| leave.consumer == *consumer) {
+                    leave.until.get_or_insert(now);
+                }
+            }
             Event::Sending(sending) => self.sending(now, sending),
             Event::Sent(body) => {
                 if let Some(message) = self.messages.get_mut(body)
@@ -212,18 +252,37 @@ impl Judge<'_> {
                     message.seen = true;
                 }
             }
-            Event::Settling { settlement, place, bodies, outcome, transaction } => {
-                let settled = Settled { place: *place, bodies: bodies.clone(), outcome: *outcome, transaction: *transaction };
+            Event::Settling {
+                settlement,
+                place,
+                bodies,
+                outcome,
+                transaction,
+            } => {
+                let settled = Settled {
+                    place: *place,
+                    bodies: bodies.clone(),
+                    outcome: *outcome,
+                    transaction: *transaction,
+                };
                 self.settlements.insert(*settlement, settled);
                 match transaction {
                     None => self.settle(*settlement, Certainty::Perhaps),
                     Some(transaction) => {
-                        self.transactions.entry(*transaction).or_default().settlements.push(*settlement);
+                        self.transactions
+                            .entry(*transaction)
+                            .or_default()
+                            .settlements
+                            .push(*settlement);
                     }
                 }
             }
             Event::Settled(settlement) => {
-                if self.settlements.get(settlement).is_some_and(|settled| settled.transaction.is_none()) {
+                if self
+                    .settlements
+                    .get(settlement)
+                    .is_some_and(|settled| settled.transaction.is_none())
+                {
                     self.settle(*settlement, Certainty::Yes);
                 }
             }
@@ -258,11 +317,23 @@ impl Judge<'_> {
                 }
             }
             Event::Browsing { browse, place } => {
-                self.browses.insert(*browse, Walk { place: *place, from: now, until: None, bodies: Vec::new() });
+                self.browses.insert(
+                    *browse,
+                    Walk {
+                        place: *place,
+                        from: now,
+                        until: None,
+                        bodies: Vec::new(),
+                    },
+                );
             }
             Event::Browsed { browse, body } => {
                 if !self.messages.contains_key(body) {
-                    self.break_rule(Rule::Phantom, Some(*body), format!("message {} was browsed and never sent", body.0));
+                    self.break_rule(
+                        Rule::Phantom,
+                        Some(*body),
+                        format!("message {} was browsed and never sent", body.0),
+                    );
                 }
                 if let Some(walk) = self.browses.get_mut(browse) {
                     walk.bodies.push(*body);
@@ -307,7 +378,12 @@ impl Judge<'_> {
                 let position = self.next_position(sending.body);
                 self.messages.get_mut(&sending.body).expect("just inserted").position = position;
             }
-            Some(transaction) => self.transactions.entry(transaction).or_default().sends.push(sending.body),
+            Some(transaction) => self
+                .transactions
+                .entry(transaction)
+                .or_default()
+                .sends
+                .push(sending.body),
         }
     }
 
@@ -324,38 +400,87 @@ impl Judge<'_> {
     }
 
     fn delivered(&mut self, now: Moment, delivered: &Delivered) {
-        let Delivered { consumer, place, body, redelivered, at, id, flaw } = *delivered;
+        let Delivered {
+            consumer,
+            place,
+            body,
+            redelivered,
+            at,
+            id,
+            flaw,
+        } = *delivered;
         let (draining, dead_letter) = (self.draining, self.history.dead_letters() == Some(place));
         let name = self.name(place);
         let Some(message) = self.messages.get_mut(&body) else {
-            return self.break_rule(Rule::Phantom, Some(body), format!("message {} was delivered from {name} and never sent", body.0));
+            return self.break_rule(
+                Rule::Phantom,
+                Some(body),
+                format!("message {} was delivered from {name} and never sent", body.0),
+            );
         };
         message.seen = true;
         let sending = message.sending.clone();
-        let (alone, begun, confirmed, position) = (message.attempts == 1, message.begun, message.confirmed, message.position);
+        let (alone, begun, confirmed, position) = (
+            message.attempts == 1,
+            message.begun,
+            message.confirmed,
+            message.position,
+        );
         let (refused, rolled_back) = (message.refused && alone, message.rolled_back);
         if dead_letter && draining {
             message.dead_letters += 1;
         }
         if let Some(flaw) = flaw {
-            self.break_rule(Rule::Altered, Some(body), format!("message {} came from {name} {flaw}", body.0));
+            self.break_rule(
+                Rule::Altered,
+                Some(body),
+                format!("message {} came from {name} {flaw}", body.0),
+            );
         }
         if refused || rolled_back || (alone && begun.is_none()) {
-            let how = if refused { "was refused" } else if rolled_back { "was rolled back" } else { "is of a transaction that was not committed" };
-            self.break_rule(Rule::Phantom, Some(body), format!("message {} came from {name} and {how}", body.0));
+            let how = if refused {
+                "was refused"
+            } else if rolled_back {
+                "was rolled back"
+            } else {
+                "is of a transaction that was not committed"
+            };
+            self.break_rule(
+                Rule::Phantom,
+                Some(body),
+                format!("message {} came from {name} and {how}", body.0),
+            );
         }
         if dead_letter {
             return;
         }
         let first = *self.ids.entry(id).or_insert(body);
         if first != body {
-            self.break_rule(Rule::Identity, Some(body), format!("messages {} and {} have the same message-id", first.0, body.0));
+            self.break_rule(
+                Rule::Identity,
+                Some(body),
+                format!("messages {} and {} have the same message-id", first.0, body.0),
+            );
         }
         if !sending.places.contains(&place) {
-            self.break_rule(Rule::Phantom, Some(body), format!("message {} came from {name}, where it was not sent", body.0));
+            self.break_rule(
+                Rule::Phantom,
+                Some(body),
+                format!("message {} came from {name}, where it was not sent", body.0),
+            );
         }
-        if sending.expires.is_some_and(|expires| at >= expires + self.tolerance.under_way) {
-            self.break_rule(Rule::Expired, Some(body), format!("message {} expired at {:?} and came from {name} at {at}", body.0, sending.expires));
+        if sending
+            .expires
+            .is_some_and(|expires| at >= expires + self.tolerance.under_way)
+        {
+            self.break_rule(
+                Rule::Expired,
+                Some(body),
+                format!(
+                    "message {} expired at {:?} and came from {name} at {at}",
+                    body.0, sending.expires
+                ),
+            );
         }
 
         let waiting = self.waiting.entry((body, place)).or_default();
@@ -367,11 +492,27 @@ impl Judge<'_> {
             waiting.drained += 1;
             waiting.drained_unmarked |= !redelivered;
         }
-        if gone == Certainty::Yes {
-            self.break_rule(Rule::CameBack, Some(body), format!("message {} was settled, with receipt, and came again from {name}", body.0));
+        // What was on its way to a consumer that leaves may come behind what somebody else got since.
+        let leaving = self.leaves.iter().any(|leave| leave.consumer == consumer);
+        if gone == Certainty::Yes && !leaving {
+            self.break_rule(
+                Rule::CameBack,
+                Some(body),
+                format!(
+                    "message {} was settled, with receipt, and came again from {name}",
+                    body.0
+                ),
+            );
         }
-        if deliveries > 1 && !redelivered {
-            self.break_rule(Rule::UnmarkedDuplicate, Some(body), format!("message {} came {deliveries} times from {name}, the last time unmarked", body.0));
+        if deliveries > 1 && !redelivered && !leaving {
+            self.break_rule(
+                Rule::UnmarkedDuplicate,
+                Some(body),
+                format!(
+                    "message {} came {deliveries} times from {name}, the last time unmarked",
+                    body.0
+                ),
+            );
         }
         if draining {
             let lowest = self.drained.entry((consumer, place)).or_insert(u8::MAX);
@@ -381,17 +522,32 @@ impl Judge<'_> {
                 self.break_rule(
                     Rule::Priority,
                     Some(body),
-                    format!("message {} of priority {} waited in {name} and came behind one of priority {before}", body.0, sending.priority),
+                    format!(
+                        "message {} of priority {} waited in {name} and came behind one of priority {before}",
+                        body.0, sending.priority
+                    ),
                 );
             }
         }
-        if !redelivered && alone && let Some(begun) = begun {
-            self.keep_order(delivered, &sending, (begun, confirmed, position));
+        if !redelivered
+            && alone
+            && let Some(begun) = begun
+        {
+            self.keep_order(now, delivered, &sending, (begun, confirmed, position));
         }
     }
 
-    fn keep_order(&mut self, delivered: &Delivered, sending: &Sending, (begun, confirmed, position): (Moment, Option<Moment>, u64)) {
-        let progress = self.consumers.entry((delivered.consumer, delivered.place, sending.priority)).or_default();
+    fn keep_order(
+        &mut self,
+        now: Moment,
+        delivered: &Delivered,
+        sending: &Sending,
+        (begun, confirmed, position): (Moment, Option<Moment>, u64),
+    ) {
+        let progress = self
+            .consumers
+            .entry((delivered.consumer, delivered.place, sending.priority))
+            .or_default();
         let body = delivered.body;
         let mut behind = None;
         if let Some((latest, other)) = progress.begun
@@ -409,12 +565,39 @@ impl Judge<'_> {
             (*furthest, *other) = (position, body);
         }
         if let Some((other, why)) = behind {
-            let name = self.name(delivered.place);
-            self.break_rule(Rule::Order, Some(body), format!("message {} came from {name} behind message {}, {why}", body.0, other.0));
+            let place = delivered.place;
+            let text = format!(
+                "message {} came from {} behind message {}, {why}",
+                body.0,
+                self.name(place),
+                other.0
+            );
+            self.overtaken.push(Overtaken {
+                body,
+                place,
+                begun,
+                at: now,
+                text,
+            });
+        }
+    }
+
+    /// What was overtaken must have been on its way to a consumer that left.
+    fn conclude_order(&mut self) {
+        for overtaken in std::mem::take(&mut self.overtaken) {
+            let given_back = |leave: &Leave| {
+                leave.places.contains(&overtaken.place)
+                    && leave.from < overtaken.at
+                    && leave.until.is_none_or(|until| until > overtaken.begun)
+            };
+            if !self.leaves.iter().any(given_back) {
+                self.break_rule(Rule::Order, Some(overtaken.body), overtaken.text);
+            }
         }
     }
 
     fn conclude(&mut self) {
+        self.conclude_order();
         self.conclude_transactions();
         self.conclude_messages();
         self.conclude_browses();
@@ -442,15 +625,27 @@ impl Judge<'_> {
                 })
                 .collect();
             let returned = |(body, place): &(Body, Place)| {
-                let later = self.waiting.get(&(*body, *place)).and_then(|waiting| waiting.last_delivery);
+                let later = self
+                    .waiting
+                    .get(&(*body, *place))
+                    .and_then(|waiting| waiting.last_delivery);
                 later.is_some_and(|later| later > committing)
+                    || self.messages.get(body).is_some_and(|message| message.dead_letters > 0)
             };
             let back = settled.iter().find(|pair| returned(pair)).copied();
-            let took_place = if sends.is_empty() { back.is_none() } else { !seen.is_empty() };
+            let took_place = if sends.is_empty() {
+                back.is_none()
+            } else {
+                !seen.is_empty()
+            };
             if !took_place || unit.rolled_back {
                 // What it settled must have come back: judged as lost otherwise.
                 if unit.rolled_back && !seen.is_empty() {
-                    self.break_rule(Rule::HalfTransaction, Some(seen[0]), format!("transaction {} was rolled back and was seen", transaction.0));
+                    self.break_rule(
+                        Rule::HalfTransaction,
+                        Some(seen[0]),
+                        format!("transaction {} was rolled back and was seen", transaction.0),
+                    );
                 }
                 continue;
             }
@@ -458,7 +653,10 @@ impl Judge<'_> {
                 self.break_rule(
                     Rule::HalfTransaction,
                     Some(*missing),
-                    format!("of transaction {} message {} was seen and message {} was not", transaction.0, seen[0].0, missing.0),
+                    format!(
+                        "of transaction {} message {} was seen and message {} was not",
+                        transaction.0, seen[0].0, missing.0
+                    ),
                 );
             }
             if let Some((body, place)) = back {
@@ -469,8 +667,9 @@ impl Judge<'_> {
                     format!("the sends of transaction {} were seen, and message {} that it acknowledged came again from {name}", transaction.0, body.0),
                 );
             }
-            for body in unit.sends {
-                let message = self.messages.get_mut(&body).expect("a transaction's sends were seen");
+            // Where only what it acknowledged stayed away, that may have another reason.
+            for body in unit.sends.iter().filter(|_| !seen.is_empty()) {
+                let message = self.messages.get_mut(body).expect("a transaction's sends were seen");
                 message.confirmed.get_or_insert(committing);
             }
             for settlement in unit.settlements {
@@ -487,12 +686,18 @@ impl Judge<'_> {
                 continue;
             }
             let (mut least, mut most) = (0, 0);
+            // Those of one topic share one copy.
+            let mut shared = 0;
             for place in &message.sending.places {
                 let fresh = Waiting::default();
                 let waiting = self.waiting.get(&(*body, *place)).unwrap_or(&fresh);
                 let name = self.name(*place);
                 if waiting.drained > 1 {
-                    found.push((Rule::StoredTwice, *body, format!("message {} waited {} times in {name}", body.0, waiting.drained)));
+                    found.push((
+                        Rule::StoredTwice,
+                        *body,
+                        format!("message {} waited {} times in {name}", body.0, waiting.drained),
+                    ));
                 }
                 let may_die = waiting.rejected > Certainty::No || message.sending.expires.is_some();
                 let there = waiting.drained > 0;
@@ -504,21 +709,37 @@ impl Judge<'_> {
                         set_aside -= 1;
                         continue;
                     }
-                    found.push((Rule::Lost, *body, format!("message {} was confirmed, and {name} does not have it", body.0)));
+                    found.push((
+                        Rule::Lost,
+                        *body,
+                        format!("message {} was confirmed, and {name} does not have it", body.0),
+                    ));
                     continue;
                 }
-                least += u32::from(waiting.rejected == Certainty::Yes || missing);
-                most += u32::from(may_die && !there);
+                let copies = if self.history.is_subscription(*place) {
+                    std::mem::replace(&mut shared, 1) ^ 1
+                } else {
+                    1
+                };
+                let (must, may) = (waiting.rejected == Certainty::Yes || missing, may_die && !there);
+                least += u32::from(must && (copies == 1 || least == 0));
+                most += u32::from(may && (copies == 1 || most == 0));
             }
             if message.dead_letters > most {
-                let text = format!("message {} is {} times in the dead-letter queue, at most {most} are explained", body.0, message.dead_letters);
+                let text = format!(
+                    "message {} is {} times in the dead-letter queue, at most {most} are explained",
+                    body.0, message.dead_letters
+                );
                 found.push((Rule::DeadLetter, *body, text));
             } else if message.dead_letters < least {
                 if set_aside > 0 {
                     set_aside -= 1;
                     continue;
                 }
-                let text = format!("message {} is {} times in the dead-letter queue, and belongs there {least} times", body.0, message.dead_letters);
+                let text = format!(
+                    "message {} is {} times in the dead-letter queue, and belongs there {least} times",
+                    body.0, message.dead_letters
+                );
                 found.push((Rule::DeadLetter, *body, text));
             }
         }
@@ -546,7 +767,11 @@ impl Judge<'_> {
             }
         }
         for (body, name) in found {
-            self.break_rule(Rule::Browser, Some(body), format!("message {} waited in {name}, and a browser did not see it", body.0));
+            self.break_rule(
+                Rule::Browser,
+                Some(body),
+                format!("message {} waited in {name}, and a browser did not see it", body.0),
+            );
         }
     }
 }

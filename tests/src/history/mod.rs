@@ -130,6 +130,15 @@ pub enum Event {
     },
     /// Its receipt came; for one in a transaction this says nothing.
     Settled(Settlement),
+    /// A consumer's end began: UNSUBSCRIBE or DISCONNECT left the client, or the connection broke. What it had goes back, and may be overtaken.
+    Leaving {
+        /// Who.
+        consumer: Consumer,
+        /// From where.
+        places: Vec<Place>,
+    },
+    /// Its end is confirmed.
+    Left(Consumer),
     /// A COMMIT left the client.
     Committing(Transaction),
     /// Its receipt came.
@@ -160,6 +169,7 @@ pub enum Event {
 #[derive(Clone, Debug, Default)]
 pub struct History {
     places: Vec<String>,
+    subscriptions: Vec<Place>,
     dead_letters: Option<Place>,
     events: Vec<Event>,
     next: u32,
@@ -170,6 +180,18 @@ impl History {
     pub fn place(&mut self, name: &str) -> Place {
         self.places.push(name.to_owned());
         Place(self.places.len() as u32 - 1)
+    }
+
+    /// A durable subscription. What several of them give up goes to the dead-letter queue once, as in ActiveMQ.
+    pub fn subscription_place(&mut self, name: &str) -> Place {
+        let place = self.place(name);
+        self.subscriptions.push(place);
+        place
+    }
+
+    /// Whether a place is a durable subscription.
+    pub fn is_subscription(&self, place: Place) -> bool {
+        self.subscriptions.contains(&place)
     }
 
     /// The dead-letter queue, of which there is one.
@@ -221,7 +243,12 @@ impl History {
                 Event::Sent(of) | Event::Refused(of) => *of == body,
                 Event::Delivered(delivered) => delivered.body == body,
                 Event::Vanished { body: of, .. } | Event::Browsed { body: of, .. } => *of == body,
-                Event::Settling { settlement, bodies, transaction, .. } => {
+                Event::Settling {
+                    settlement,
+                    bodies,
+                    transaction,
+                    ..
+                } => {
                     if bodies.contains(&body) {
                         settlements.push(*settlement);
                         transactions.extend(*transaction);
@@ -231,7 +258,7 @@ impl History {
                 Event::Settled(of) => settlements.contains(of),
                 Event::Committing(of) | Event::Committed(of) | Event::RolledBack(of) => transactions.contains(of),
                 Event::Leads { .. } | Event::Crashed | Event::Stopped | Event::Draining => true,
-                Event::Browsing { .. } | Event::BrowseEnded(_) => false,
+                Event::Browsing { .. } | Event::BrowseEnded(_) | Event::Leaving { .. } | Event::Left(_) => false,
             };
             if concerns {
                 lines.push_str(&format!("  {index:>5} {event:?}\n"));

@@ -18,7 +18,12 @@ impl Tale {
         let (queue, other) = (history.place("q"), history.place("r"));
         let dead = history.dead_letter_place("dead");
         history.push(Event::Leads { epoch: 1 });
-        Tale { history, queue, other, dead }
+        Tale {
+            history,
+            queue,
+            other,
+            dead,
+        }
     }
 
     fn push(&mut self, event: Event) -> &mut Tale {
@@ -59,7 +64,15 @@ impl Tale {
 
     fn delivery(&self, body: u64) -> Delivered {
         let (consumer, place) = (Consumer(1), self.queue);
-        Delivered { consumer, place, body: Body(body), redelivered: false, at: 5_000, id: body, flaw: None }
+        Delivered {
+            consumer,
+            place,
+            body: Body(body),
+            redelivered: false,
+            at: 5_000,
+            id: body,
+            flaw: None,
+        }
     }
 
     fn got(&mut self, body: u64) -> &mut Tale {
@@ -85,17 +98,25 @@ impl Tale {
     fn settling(&mut self, settlement: u32, body: u64, outcome: Outcome, transaction: Option<u32>) -> &mut Tale {
         let place = self.queue;
         let transaction = transaction.map(Transaction);
-        self.push(Event::Settling { settlement: Settlement(settlement), place, bodies: vec![Body(body)], outcome, transaction })
+        self.push(Event::Settling {
+            settlement: Settlement(settlement),
+            place,
+            bodies: vec![Body(body)],
+            outcome,
+            transaction,
+        })
     }
 
     fn acknowledged(&mut self, body: u64) -> &mut Tale {
         let settlement = self.history.fresh();
-        self.settling(settlement, body, Outcome::Consumed, None).push(Event::Settled(Settlement(settlement)))
+        self.settling(settlement, body, Outcome::Consumed, None)
+            .push(Event::Settled(Settlement(settlement)))
     }
 
     fn rejected(&mut self, body: u64) -> &mut Tale {
         let settlement = self.history.fresh();
-        self.settling(settlement, body, Outcome::Rejected, None).push(Event::Settled(Settlement(settlement)))
+        self.settling(settlement, body, Outcome::Rejected, None)
+            .push(Event::Settled(Settlement(settlement)))
     }
 
     fn drain(&mut self) -> &mut Tale {
@@ -110,7 +131,10 @@ impl Tale {
 
     #[track_caller]
     fn breaks(&mut self, rule: Rule) {
-        let found: Vec<Rule> = judge(&self.history, Tolerance::default()).iter().map(|violation| violation.rule).collect();
+        let found: Vec<Rule> = judge(&self.history, Tolerance::default())
+            .iter()
+            .map(|violation| violation.rule)
+            .collect();
         assert!(found.contains(&rule), "{rule:?} is not among {found:?}");
     }
 }
@@ -122,8 +146,12 @@ fn a_history_in_which_everything_happens_as_promised_is_good() {
     tale.got(1).acknowledged(1).got(2).rejected(2).got(3);
     tale.push(Event::Crashed).push(Event::Leads { epoch: 2 });
     tale.got_again(3).settling(900, 3, Outcome::Consumed, None);
-    tale.sending_with(6, |sending| sending.expires = Some(EXPIRES)).push(Event::Sent(Body(6)));
-    tale.in_transaction(7, 1).in_transaction(8, 1).push(Event::Committing(Transaction(1))).push(Event::Committed(Transaction(1)));
+    tale.sending_with(6, |sending| sending.expires = Some(EXPIRES))
+        .push(Event::Sent(Body(6)));
+    tale.in_transaction(7, 1)
+        .in_transaction(8, 1)
+        .push(Event::Committing(Transaction(1)))
+        .push(Event::Committed(Transaction(1)));
     tale.in_transaction(9, 2).push(Event::RolledBack(Transaction(2)));
     tale.drain().got(4).got(7).got(8).dead(2).dead(6).is_good();
 }
@@ -138,7 +166,11 @@ fn a_confirmed_message_that_nobody_has_is_lost() {
 #[test]
 fn a_message_of_a_confirmed_commit_that_nobody_has_is_lost() {
     let mut tale = Tale::new();
-    tale.in_transaction(1, 1).push(Event::Committing(Transaction(1))).push(Event::Committed(Transaction(1))).drain().breaks(Rule::Lost);
+    tale.in_transaction(1, 1)
+        .push(Event::Committing(Transaction(1)))
+        .push(Event::Committed(Transaction(1)))
+        .drain()
+        .breaks(Rule::Lost);
 }
 
 #[test]
@@ -151,42 +183,90 @@ fn an_unconfirmed_message_that_was_seen_must_not_be_lost_afterwards() {
 fn a_message_to_two_places_must_be_in_both() {
     let mut tale = Tale::new();
     let both = vec![tale.queue, tale.other];
-    tale.sending_with(1, |sending| sending.places = both.clone()).push(Event::Sent(Body(1))).drain().got(1).breaks(Rule::Lost);
+    tale.sending_with(1, |sending| sending.places = both.clone())
+        .push(Event::Sent(Body(1)))
+        .drain()
+        .got(1)
+        .breaks(Rule::Lost);
 }
 
 #[test]
 fn a_message_that_does_not_ask_to_survive_may_be_lost() {
-    Tale::new().sending_with(1, |sending| sending.persistent = false).push(Event::Sent(Body(1))).drain().is_good();
+    Tale::new()
+        .sending_with(1, |sending| sending.persistent = false)
+        .push(Event::Sent(Body(1)))
+        .drain()
+        .is_good();
 }
 
 #[test]
 fn what_was_acknowledged_with_receipt_never_comes_back() {
-    Tale::new().sent(1).got(1).acknowledged(1).drain().got_again(1).breaks(Rule::CameBack);
-    Tale::new().sent(1).got(1).settling(9, 1, Outcome::Consumed, None).drain().got_again(1).is_good();
+    Tale::new()
+        .sent(1)
+        .got(1)
+        .acknowledged(1)
+        .drain()
+        .got_again(1)
+        .breaks(Rule::CameBack);
+    Tale::new()
+        .sent(1)
+        .got(1)
+        .settling(9, 1, Outcome::Consumed, None)
+        .drain()
+        .got_again(1)
+        .is_good();
 }
 
 #[test]
 fn what_a_confirmed_commit_acknowledged_never_comes_back() {
     let mut tale = Tale::new();
     tale.sent(1).got(1).settling(9, 1, Outcome::Consumed, Some(1));
-    tale.push(Event::Committing(Transaction(1))).push(Event::Committed(Transaction(1))).drain().got_again(1).breaks(Rule::CameBack);
+    tale.push(Event::Committing(Transaction(1)))
+        .push(Event::Committed(Transaction(1)))
+        .drain()
+        .got_again(1)
+        .breaks(Rule::CameBack);
 }
 
 #[test]
 fn a_second_delivery_is_marked() {
-    Tale::new().sent(1).got(1).drain().got(1).breaks(Rule::UnmarkedDuplicate);
+    Tale::new()
+        .sent(1)
+        .got(1)
+        .drain()
+        .got(1)
+        .breaks(Rule::UnmarkedDuplicate);
     Tale::new().sent(1).got(1).drain().got_again(1).is_good();
 }
 
 #[test]
 fn a_resend_under_a_duplicate_id_is_stored_once() {
-    Tale::new().sending(1).push(Event::Crashed).sent(1).drain().got(1).got_again(1).breaks(Rule::StoredTwice);
-    Tale::new().sending(1).push(Event::Crashed).sent(1).drain().got(1).is_good();
+    Tale::new()
+        .sending(1)
+        .push(Event::Crashed)
+        .sent(1)
+        .drain()
+        .got(1)
+        .got_again(1)
+        .breaks(Rule::StoredTwice);
+    Tale::new()
+        .sending(1)
+        .push(Event::Crashed)
+        .sent(1)
+        .drain()
+        .got(1)
+        .is_good();
 }
 
 #[test]
 fn first_deliveries_keep_the_order_of_one_producer() {
-    Tale::new().sending(1).sending(2).drain().got(2).got(1).breaks(Rule::Order);
+    Tale::new()
+        .sending(1)
+        .sending(2)
+        .drain()
+        .got(2)
+        .got(1)
+        .breaks(Rule::Order);
     Tale::new().sending(1).sending(2).drain().got(2).got_again(1).is_good();
 }
 
@@ -194,19 +274,92 @@ fn first_deliveries_keep_the_order_of_one_producer() {
 fn first_deliveries_keep_the_order_of_confirmation_between_producers() {
     let by = |producer: u32| move |sending: &mut Sending| sending.producer = Producer(producer);
     let mut tale = Tale::new();
-    tale.sent(1).sending_with(2, by(2)).push(Event::Sent(Body(2))).drain().got(2).got(1).breaks(Rule::Order);
+    tale.sent(1)
+        .sending_with(2, by(2))
+        .push(Event::Sent(Body(2)))
+        .drain()
+        .got(2)
+        .got(1)
+        .breaks(Rule::Order);
     // Sent before the other's receipt: either may have been first.
     let mut tale = Tale::new();
-    tale.sending(1).sending_with(2, by(2)).push(Event::Sent(Body(1))).push(Event::Sent(Body(2))).drain().got(2).got(1).is_good();
+    tale.sending(1)
+        .sending_with(2, by(2))
+        .push(Event::Sent(Body(1)))
+        .push(Event::Sent(Body(2)))
+        .drain()
+        .got(2)
+        .got(1)
+        .is_good();
+}
+
+#[test]
+fn what_was_on_its_way_to_a_consumer_that_leaves_may_be_overtaken() {
+    let mut tale = Tale::new();
+    let places = vec![tale.queue];
+    tale.sending(1)
+        .sending(2)
+        .push(Event::Leaving {
+            consumer: Consumer(7),
+            places: places.clone(),
+        })
+        .got(2)
+        .got(1);
+    tale.push(Event::Left(Consumer(7)))
+        .acknowledged(1)
+        .acknowledged(2)
+        .drain()
+        .is_good();
+    // It had left before.
+    let mut tale = Tale::new();
+    tale.push(Event::Leaving {
+        consumer: Consumer(7),
+        places,
+    })
+    .push(Event::Left(Consumer(7)));
+    tale.sending(1)
+        .sending(2)
+        .got(2)
+        .got(1)
+        .acknowledged(1)
+        .acknowledged(2)
+        .drain()
+        .breaks(Rule::Order);
+}
+
+#[test]
+fn what_several_durable_subscriptions_give_up_is_in_the_dead_letter_queue_once() {
+    let tale = || {
+        let mut tale = Tale::new();
+        let both = vec![
+            tale.history.subscription_place("s"),
+            tale.history.subscription_place("t"),
+        ];
+        tale.sending_with(1, |sending| {
+            sending.places = both.clone();
+            sending.expires = Some(EXPIRES);
+        });
+        tale.push(Event::Sent(Body(1))).drain();
+        tale
+    };
+    tale().dead(1).is_good();
+    tale().breaks(Rule::DeadLetter);
+    tale().dead(1).dead(1).breaks(Rule::DeadLetter);
 }
 
 #[test]
 fn a_transaction_takes_its_place_in_the_order_when_it_commits() {
     let mut tale = Tale::new();
-    tale.in_transaction(1, 1).sent(2).push(Event::Committing(Transaction(1))).push(Event::Committed(Transaction(1)));
+    tale.in_transaction(1, 1)
+        .sent(2)
+        .push(Event::Committing(Transaction(1)))
+        .push(Event::Committed(Transaction(1)));
     tale.drain().got(2).got(1).is_good();
     let mut tale = Tale::new();
-    tale.in_transaction(1, 1).sent(2).push(Event::Committing(Transaction(1))).push(Event::Committed(Transaction(1)));
+    tale.in_transaction(1, 1)
+        .sent(2)
+        .push(Event::Committing(Transaction(1)))
+        .push(Event::Committed(Transaction(1)));
     tale.drain().got(1).got(2).breaks(Rule::Order);
 }
 
@@ -214,16 +367,34 @@ fn a_transaction_takes_its_place_in_the_order_when_it_commits() {
 fn what_waits_comes_by_falling_priority() {
     let urgent = |sending: &mut Sending| sending.priority = 9;
     let mut tale = Tale::new();
-    tale.sent(1).sending_with(2, urgent).push(Event::Sent(Body(2))).drain().got(1).got(2).breaks(Rule::Priority);
+    tale.sent(1)
+        .sending_with(2, urgent)
+        .push(Event::Sent(Body(2)))
+        .drain()
+        .got(1)
+        .got(2)
+        .breaks(Rule::Priority);
     let mut tale = Tale::new();
-    tale.sent(1).sending_with(2, urgent).push(Event::Sent(Body(2))).drain().got(2).got(1).is_good();
+    tale.sent(1)
+        .sending_with(2, urgent)
+        .push(Event::Sent(Body(2)))
+        .drain()
+        .got(2)
+        .got(1)
+        .is_good();
 }
 
 #[test]
 fn a_commit_without_an_answer_takes_place_wholly_or_not_at_all() {
     let commit = |tale: &mut Tale| {
-        tale.sent(3).got(3).in_transaction(1, 1).in_transaction(2, 1).settling(9, 3, Outcome::Consumed, Some(1));
-        tale.push(Event::Committing(Transaction(1))).push(Event::Crashed).drain();
+        tale.sent(3)
+            .got(3)
+            .in_transaction(1, 1)
+            .in_transaction(2, 1)
+            .settling(9, 3, Outcome::Consumed, Some(1));
+        tale.push(Event::Committing(Transaction(1)))
+            .push(Event::Crashed)
+            .drain();
     };
     let mut tale = Tale::new();
     commit(&mut tale);
@@ -244,30 +415,77 @@ fn a_commit_without_an_answer_takes_place_wholly_or_not_at_all() {
 
 #[test]
 fn what_was_rolled_back_refused_or_never_sent_is_never_delivered() {
-    Tale::new().in_transaction(1, 1).push(Event::RolledBack(Transaction(1))).drain().got(1).breaks(Rule::Phantom);
+    Tale::new()
+        .in_transaction(1, 1)
+        .push(Event::RolledBack(Transaction(1)))
+        .drain()
+        .got(1)
+        .breaks(Rule::Phantom);
     Tale::new().in_transaction(1, 1).drain().got(1).breaks(Rule::Phantom);
-    Tale::new().sending(1).push(Event::Refused(Body(1))).drain().got(1).breaks(Rule::Phantom);
+    Tale::new()
+        .sending(1)
+        .push(Event::Refused(Body(1)))
+        .drain()
+        .got(1)
+        .breaks(Rule::Phantom);
     Tale::new().drain().got(1).breaks(Rule::Phantom);
     let mut tale = Tale::new();
     let other = tale.other;
-    tale.sent(1).drain().got(1).got_with(1, |delivered| delivered.place = other).breaks(Rule::Phantom);
+    tale.sent(1)
+        .drain()
+        .got(1)
+        .got_with(1, |delivered| delivered.place = other)
+        .breaks(Rule::Phantom);
 }
 
 #[test]
 fn an_expired_message_is_never_delivered_afterwards_and_is_in_the_dead_letter_queue_once() {
     let expiring = |sending: &mut Sending| sending.expires = Some(EXPIRES);
     let late = |delivered: &mut Delivered| delivered.at = EXPIRES;
-    Tale::new().sending_with(1, expiring).drain().got_with(1, late).breaks(Rule::Expired);
-    Tale::new().sending_with(1, expiring).push(Event::Sent(Body(1))).drain().breaks(Rule::DeadLetter);
-    Tale::new().sending_with(1, expiring).push(Event::Sent(Body(1))).drain().dead(1).dead(1).breaks(Rule::DeadLetter);
-    Tale::new().sending_with(1, expiring).push(Event::Sent(Body(1))).drain().dead(1).is_good();
+    Tale::new()
+        .sending_with(1, expiring)
+        .drain()
+        .got_with(1, late)
+        .breaks(Rule::Expired);
+    Tale::new()
+        .sending_with(1, expiring)
+        .push(Event::Sent(Body(1)))
+        .drain()
+        .breaks(Rule::DeadLetter);
+    Tale::new()
+        .sending_with(1, expiring)
+        .push(Event::Sent(Body(1)))
+        .drain()
+        .dead(1)
+        .dead(1)
+        .breaks(Rule::DeadLetter);
+    Tale::new()
+        .sending_with(1, expiring)
+        .push(Event::Sent(Body(1)))
+        .drain()
+        .dead(1)
+        .is_good();
 }
 
 #[test]
 fn a_rejected_message_is_in_the_dead_letter_queue_exactly_once() {
     Tale::new().sent(1).got(1).rejected(1).drain().breaks(Rule::DeadLetter);
-    Tale::new().sent(1).got(1).rejected(1).drain().dead(1).dead(1).breaks(Rule::DeadLetter);
-    Tale::new().sent(1).got(1).rejected(1).drain().got_again(1).dead(1).breaks(Rule::CameBack);
+    Tale::new()
+        .sent(1)
+        .got(1)
+        .rejected(1)
+        .drain()
+        .dead(1)
+        .dead(1)
+        .breaks(Rule::DeadLetter);
+    Tale::new()
+        .sent(1)
+        .got(1)
+        .rejected(1)
+        .drain()
+        .got_again(1)
+        .dead(1)
+        .breaks(Rule::CameBack);
     Tale::new().sent(1).drain().got(1).dead(1).breaks(Rule::DeadLetter);
     Tale::new().sent(1).got(1).rejected(1).drain().dead(1).is_good();
 }
@@ -293,27 +511,50 @@ fn an_unconfirmed_rejection_leaves_the_message_in_one_of_two_places() {
 
 #[test]
 fn a_message_that_comes_altered_is_found() {
-    Tale::new().sent(1).drain().got_with(1, |delivered| delivered.flaw = Some("with another body")).breaks(Rule::Altered);
+    Tale::new()
+        .sent(1)
+        .drain()
+        .got_with(1, |delivered| delivered.flaw = Some("with another body"))
+        .breaks(Rule::Altered);
 }
 
 #[test]
 fn epochs_only_rise_and_an_id_names_one_message() {
     Tale::new().push(Event::Leads { epoch: 1 }).breaks(Rule::Identity);
-    Tale::new().sent(1).sent(2).drain().got(1).got_with(2, |delivered| delivered.id = 1).breaks(Rule::Identity);
+    Tale::new()
+        .sent(1)
+        .sent(2)
+        .drain()
+        .got(1)
+        .got_with(2, |delivered| delivered.id = 1)
+        .breaks(Rule::Identity);
 }
 
 #[test]
 fn a_browser_sees_what_waits_all_the_time() {
     let browse = |tale: &mut Tale| {
         let place = tale.queue;
-        tale.sent(1).push(Event::Browsing { browse: Browse(1), place });
+        tale.sent(1).push(Event::Browsing {
+            browse: Browse(1),
+            place,
+        });
     };
     let mut tale = Tale::new();
     browse(&mut tale);
-    tale.push(Event::BrowseEnded(Browse(1))).drain().got(1).breaks(Rule::Browser);
+    tale.push(Event::BrowseEnded(Browse(1)))
+        .drain()
+        .got(1)
+        .breaks(Rule::Browser);
     let mut tale = Tale::new();
     browse(&mut tale);
-    tale.push(Event::Browsed { browse: Browse(1), body: Body(1) }).push(Event::BrowseEnded(Browse(1))).drain().got(1).is_good();
+    tale.push(Event::Browsed {
+        browse: Browse(1),
+        body: Body(1),
+    })
+    .push(Event::BrowseEnded(Browse(1)))
+    .drain()
+    .got(1)
+    .is_good();
     // Somebody may have had it meanwhile.
     let mut tale = Tale::new();
     browse(&mut tale);
@@ -324,5 +565,8 @@ fn a_browser_sees_what_waits_all_the_time() {
 fn what_vanished_on_the_way_in_mode_auto_is_that_modes_risk() {
     let mut tale = Tale::new();
     let place = tale.queue;
-    tale.sent(1).push(Event::Vanished { place, body: Body(1) }).drain().is_good();
+    tale.sent(1)
+        .push(Event::Vanished { place, body: Body(1) })
+        .drain()
+        .is_good();
 }

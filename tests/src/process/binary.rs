@@ -27,13 +27,27 @@ fn build() -> PathBuf {
         Some(profile) => profile,
     };
     let target = directory.parent().expect("a profile lies in the target directory");
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the package lies in the workspace");
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--package", "holdfast", "--bin", "holdfast", "--profile", profile])
+        .args([
+            "build",
+            "--package",
+            "holdfast",
+            "--bin",
+            "holdfast",
+            "--profile",
+            profile,
+        ])
         .current_dir(root)
         .env("CARGO_TARGET_DIR", target)
         .output()
         .expect("cargo starts");
-    assert!(output.status.success(), "the broker does not build:\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "the broker does not build:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     directory.join("holdfast")
 }

@@ -58,7 +58,10 @@ impl Launch {
             "--journal-checkpoint-interval=1s",
             "--journal-body-cache-bytes=16KiB",
         ];
-        Launch { flags: flags.map(str::to_owned).to_vec(), ..Launch::new(data) }
+        Launch {
+            flags: flags.map(str::to_owned).to_vec(),
+            ..Launch::new(data)
+        }
     }
 
     /// With one more flag.
@@ -73,9 +76,17 @@ impl Launch {
     /// If the binary does not start.
     pub fn start(&self) -> Broker {
         let mut command = Command::new(holdfast());
-        command.arg("run").arg("--data").arg(&self.data).arg(format!("--listen={}", self.listen)).arg(format!("--admin={}", self.admin));
+        command
+            .arg("run")
+            .arg("--data")
+            .arg(&self.data)
+            .arg(format!("--listen={}", self.listen))
+            .arg(format!("--admin={}", self.admin));
         command.args(&self.flags).arg("--log-format=json");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("HOLDFAST_") {
                 command.env_remove(name);
@@ -95,7 +106,13 @@ impl Launch {
                 }
             }
         });
-        Broker { child, lines, log: Vec::new(), expected: Vec::new(), ended: false }
+        Broker {
+            child,
+            lines,
+            log: Vec::new(),
+            expected: Vec::new(),
+            ended: false,
+        }
     }
 }
 
@@ -114,7 +131,11 @@ impl LogLine {
     fn parse(line: &str) -> LogLine {
         let json: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
         let text = |name: &str| json[name].as_str().unwrap_or_default().to_owned();
-        LogLine { level: text("level"), message: text("message"), line: line.to_owned() }
+        LogLine {
+            level: text("level"),
+            message: text("message"),
+            line: line.to_owned(),
+        }
     }
 
     /// A field's text.
@@ -205,7 +226,9 @@ impl Broker {
     /// If it does not lead.
     pub fn epoch(&mut self) -> u32 {
         let line = self.wait_for("leading", LEADS_WITHIN);
-        line.field("epoch").and_then(|epoch| epoch.parse().ok()).expect("the line names the epoch")
+        line.field("epoch")
+            .and_then(|epoch| epoch.parse().ok())
+            .expect("the line names the epoch")
     }
 
     /// Where clients connect.
@@ -213,9 +236,15 @@ impl Broker {
     /// # Panics
     /// If it does not lead.
     pub fn stomp(&mut self) -> SocketAddr {
-        let clients = self.wait_for("leading", LEADS_WITHIN).field("clients").unwrap_or_default();
+        let clients = self
+            .wait_for("leading", LEADS_WITHIN)
+            .field("clients")
+            .unwrap_or_default();
         let first = clients.split(',').next().unwrap_or_default();
-        first.trim_start_matches("stomp://").parse().expect("the line names the address")
+        first
+            .trim_start_matches("stomp://")
+            .parse()
+            .expect("the line names the address")
     }
 
     /// Where it serves HTTP.
@@ -223,7 +252,10 @@ impl Broker {
     /// # Panics
     /// If it does not lead.
     pub fn admin(&mut self) -> SocketAddr {
-        let admin = self.wait_for("leading", LEADS_WITHIN).field("admin").unwrap_or_default();
+        let admin = self
+            .wait_for("leading", LEADS_WITHIN)
+            .field("admin")
+            .unwrap_or_default();
         admin.parse().expect("the line names the address")
     }
 
@@ -270,11 +302,16 @@ impl Broker {
         self.ended = true;
         self.log.extend(self.lines.iter());
         for line in &self.log {
-            let grave = line.level == "WARN" || line.level == "ERROR" || (line.level.is_empty() && line.line.contains("panicked"));
+            let grave = line.level == "WARN"
+                || line.level == "ERROR"
+                || (line.level.is_empty() && line.line.contains("panicked"));
             let expected = self.expected.iter().any(|text| line.line.contains(text));
             assert!(!grave || expected, "unexpected in the broker's log: {}", line.line);
         }
-        Ended { code: status.code(), log: std::mem::take(&mut self.log) }
+        Ended {
+            code: status.code(),
+            log: std::mem::take(&mut self.log),
+        }
     }
 
     fn said(&self) -> String {
@@ -296,5 +333,9 @@ impl Drop for Broker {
 /// # Panics
 /// If the binary does not start.
 pub fn command(arguments: &[OsString]) -> std::process::Output {
-    Command::new(holdfast()).args(arguments).stdin(Stdio::null()).output().expect("the broker's binary starts")
+    Command::new(holdfast())
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the broker's binary starts")
 }

@@ -52,8 +52,23 @@ impl Crowd {
     pub fn new(address: SocketAddr, actors: Vec<Actor>, seed: u64) -> Crowd {
         let (sender, receiver) = channel();
         let started = Instant::now();
-        let guests = actors.into_iter().map(|actor| Guest { actor, line: None, next_act: started }).collect();
-        Crowd { address, started, prng: Prng::new(seed), guests, next_line: 0, sender, receiver }
+        let guests = actors
+            .into_iter()
+            .map(|actor| Guest {
+                actor,
+                line: None,
+                next_act: started,
+            })
+            .collect();
+        Crowd {
+            address,
+            started,
+            prng: Prng::new(seed),
+            guests,
+            next_line: 0,
+            sender,
+            receiver,
+        }
     }
 
     /// The broker is at another address from now on.
@@ -62,12 +77,19 @@ impl Crowd {
     }
 
     fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_millis() as u64);
-        Now { boot: BootTime(self.started.elapsed().as_nanos() as u64), wall: WallTime(wall) }
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |passed| passed.as_millis() as u64);
+        Now {
+            boot: BootTime(self.started.elapsed().as_nanos() as u64),
+            wall: WallTime(wall),
+        }
     }
 
     fn connect(&mut self, index: usize, scene: &mut Scene) {
-        let Some((line, stream)) = open(self.address, &mut self.next_line, &self.sender) else { return };
+        let Some((line, stream)) = open(self.address, &mut self.next_line, &self.sender) else {
+            return;
+        };
         let now = self.now();
         let guest = &mut self.guests[index];
         guest.actor.connect(now, scene);
@@ -100,7 +122,10 @@ impl Crowd {
                 self.flush(index, scene);
                 next = next.min(self.guests[index].next_act);
             }
-            match self.receiver.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            match self
+                .receiver
+                .recv_timeout(next.saturating_duration_since(Instant::now()))
+            {
                 Ok(told) => self.told(told, scene),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => unreachable!("the crowd keeps a sender"),
@@ -133,7 +158,13 @@ impl Crowd {
 
     fn told(&mut self, (line, bytes): (u64, Option<Bytes>), scene: &mut Scene) {
         let now = self.now();
-        let Some(guest) = self.guests.iter_mut().find(|guest| guest.line.as_ref().is_some_and(|(known, _)| *known == line)) else { return };
+        let Some(guest) = self
+            .guests
+            .iter_mut()
+            .find(|guest| guest.line.as_ref().is_some_and(|(known, _)| *known == line))
+        else {
+            return;
+        };
         match bytes {
             Some(bytes) => guest.actor.handle_bytes(now, &bytes, scene),
             None => {
@@ -170,16 +201,24 @@ impl Crowd {
     pub fn drain(&mut self, scene: &mut Scene) -> Result<(), String> {
         for (place, destination, durable) in scene.places() {
             let name = scene.history.name(place).to_owned();
-            let (line, mut stream) = open(self.address, &mut self.next_line, &self.sender).ok_or(format!("no connection to drain {name}"))?;
+            let (line, mut stream) = open(self.address, &mut self.next_line, &self.sender)
+                .ok_or(format!("no connection to drain {name}"))?;
             let mut drainer = Drainer::new(place, &destination, durable, self.now(), scene);
             let until = Instant::now() + DRAINED_WITHIN;
             while drainer.taken() == Taken::Waiting {
                 while let Some(bytes) = drainer.poll_output(self.now()) {
-                    stream.write_all(&bytes).map_err(|error| format!("the drain of {name} broke: {error}"))?;
+                    stream
+                        .write_all(&bytes)
+                        .map_err(|error| format!("the drain of {name} broke: {error}"))?;
                 }
-                match self.receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                match self
+                    .receiver
+                    .recv_timeout(until.saturating_duration_since(Instant::now()))
+                {
                     Ok((from, Some(bytes))) if from == line => drainer.handle_bytes(self.now(), &bytes, scene),
-                    Ok((from, None)) if from == line => return Err(format!("the connection broke during the drain of {name}")),
+                    Ok((from, None)) if from == line => {
+                        return Err(format!("the connection broke during the drain of {name}"));
+                    }
                     Ok(_) => {}
                     Err(_) => return Err(format!("{name} is not drained after {DRAINED_WITHIN:?}")),
                 }
@@ -204,7 +243,10 @@ fn open(address: SocketAddr, next_line: &mut u64, sender: &Sender<(u64, Option<B
             match reading.read(&mut buffer) {
                 Ok(0) | Err(_) => break,
                 Ok(count) => {
-                    if sender.send((line, Some(Bytes::copy_from_slice(&buffer[..count])))).is_err() {
+                    if sender
+                        .send((line, Some(Bytes::copy_from_slice(&buffer[..count]))))
+                        .is_err()
+                    {
                         return;
                     }
                 }

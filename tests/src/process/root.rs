@@ -34,7 +34,10 @@ impl SmallFileSystem {
             .output()
             .map_err(|error| Unavailable(format!("mount: {error}")))?;
         if !output.status.success() {
-            return Err(Unavailable(format!("a tmpfs cannot be mounted: {}", String::from_utf8_lossy(&output.stderr).trim())));
+            return Err(Unavailable(format!(
+                "a tmpfs cannot be mounted: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            )));
         }
         Ok(SmallFileSystem { directory })
     }
@@ -64,7 +67,16 @@ impl Trace {
     /// Without strace, or without the right to trace.
     pub fn attach(pid: u32, call: &str, inject: &str, output: &Path) -> Result<Trace, Unavailable> {
         let mut child = Command::new("strace")
-            .args(["-f", "-p", &pid.to_string(), "-e", &format!("trace={call}"), "-e", &format!("inject={inject}"), "-o"])
+            .args([
+                "-f",
+                "-p",
+                &pid.to_string(),
+                "-e",
+                &format!("trace={call}"),
+                "-e",
+                &format!("inject={inject}"),
+                "-o",
+            ])
             .arg(output)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -84,7 +96,10 @@ impl Trace {
             }
         }
         let _ = child.wait();
-        Err(Unavailable(format!("strace cannot attach: {}", String::from_utf8_lossy(&said).trim())))
+        Err(Unavailable(format!(
+            "strace cannot attach: {}",
+            String::from_utf8_lossy(&said).trim()
+        )))
     }
 }
 
@@ -98,5 +113,7 @@ impl Drop for Trace {
 /// Where a program is, if it is installed.
 pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(name))
+        .find(|file| file.is_file())
 }

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use simulated::{Crash, FaultPlan, Landed, ProcessNumber, Prng, SimulatedStorage, Snapshot};
+use simulated::{Crash, FaultPlan, Landed, Prng, ProcessNumber, SimulatedStorage, Snapshot};
 
 use super::world::{Being, Machine, World};
 use crate::history::{Event, Tolerance, judge};
@@ -54,7 +54,10 @@ pub fn run_every(share: usize, jobs: usize) -> Exhausted {
     let settings = settings();
     let (kept, operations) = work(&settings);
     let next = AtomicUsize::new(0);
-    let total = Mutex::new(Exhausted { operations, ..Exhausted::default() });
+    let total = Mutex::new(Exhausted {
+        operations,
+        ..Exhausted::default()
+    });
     std::thread::scope(|scope| {
         for _ in 0..jobs.max(1) {
             scope.spawn(|| {
@@ -88,8 +91,18 @@ fn work(settings: &node::Settings) -> (Vec<Kept>, u64) {
     let scene = Scene::new(20_000);
     let mut world = World::new(7, FaultPlan::calm(), settings.clone(), scene, false);
     world.storage.keep_snapshots();
-    let work = Work { auto: false, expiry: true, heart_beats: false };
-    for role in [Role::Producer, Role::Transactor, Role::Consumer, Role::Durable(0), Role::Durable(1)] {
+    let work = Work {
+        auto: false,
+        expiry: true,
+        heart_beats: false,
+    };
+    for role in [
+        Role::Producer,
+        Role::Transactor,
+        Role::Consumer,
+        Role::Durable(0),
+        Role::Durable(1),
+    ] {
         let actor = Actor::new(role, work, world.prng.split());
         world.invite(Being::Actor(actor));
     }
@@ -101,7 +114,12 @@ fn work(settings: &node::Settings) -> (Vec<Kept>, u64) {
         world.step(limit);
         // Within a step the node acts first; what clients then did and saw comes after every one of its points.
         for snapshot in world.storage.take_snapshots() {
-            kept.push(Kept { snapshot, process, machine: world.machines[0], scene: before.clone() });
+            kept.push(Kept {
+                snapshot,
+                process,
+                machine: world.machines[0],
+                scene: before.clone(),
+            });
         }
     }
     (kept, world.storage.submitted())
@@ -118,12 +136,17 @@ fn crash_everywhere(kept: &Kept, settings: &node::Settings) -> (u64, Vec<String>
             choices.push(Landed::All);
         }
         for size in 1..=SUBSET_MAX.min(open.saturating_sub(1)) {
-            subsets(open, size, &mut Vec::new(), &mut |subset| choices.push(Landed::Blocks(subset.to_vec())));
+            subsets(open, size, &mut Vec::new(), &mut |subset| {
+                choices.push(Landed::Blocks(subset.to_vec()))
+            });
         }
         for landed in choices {
             crashes += 1;
             if let Err(why) = try_crash(kept, settings, crash, landed.clone()) {
-                failures.push(format!("{crash:?} at {:?} with {landed:?} of {open}: {why}", kept.snapshot.point()));
+                failures.push(format!(
+                    "{crash:?} at {:?} with {landed:?} of {open}: {why}",
+                    kept.snapshot.point()
+                ));
             }
         }
     }
@@ -147,7 +170,13 @@ fn try_crash(kept: &Kept, settings: &node::Settings, crash: Crash, landed: Lande
     storage.crash(crash, landed);
     let expired = storage.now() + EXPIRED_AFTER;
     storage.advance_to(expired);
-    let mut world = World::on(storage, Prng::new(11), settings.clone(), kept.scene.clone(), vec![kept.machine]);
+    let mut world = World::on(
+        storage,
+        Prng::new(11),
+        settings.clone(),
+        kept.scene.clone(),
+        vec![kept.machine],
+    );
     world.scene.history.push(Event::Crashed);
     world.scene.history.push(Event::Draining);
     world.lead()?;
@@ -158,10 +187,21 @@ fn try_crash(kept: &Kept, settings: &node::Settings, crash: Crash, landed: Lande
     if let Some(complaint) = world.scene.complaints.first() {
         return Err(format!("a client was told: {complaint}"));
     }
-    match judge(&world.scene.history, Tolerance { under_way: 500, set_aside: 0 }).first() {
+    match judge(
+        &world.scene.history,
+        Tolerance {
+            under_way: 500,
+            set_aside: 0,
+        },
+    )
+    .first()
+    {
         None => Ok(()),
         Some(violation) => {
-            let story = violation.body.map(|body| world.scene.history.story(body)).unwrap_or_default();
+            let story = violation
+                .body
+                .map(|body| world.scene.history.story(body))
+                .unwrap_or_default();
             Err(format!("{violation}\n{story}"))
         }
     }

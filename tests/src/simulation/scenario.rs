@@ -108,28 +108,46 @@ impl Scenario {
             _ => Damage::None,
         };
         let plan = match prng.below(4) {
-            0 => FaultPlan { write_latency: FaultPlan::rough().write_latency, ..FaultPlan::calm() },
+            0 => FaultPlan {
+                write_latency: FaultPlan::rough().write_latency,
+                ..FaultPlan::calm()
+            },
             _ => FaultPlan::drawn(&mut prng),
         };
-        let mut roles = vec![Role::Producer, Role::Consumer, Role::Durable(0), Role::Durable(1), Role::Transactor];
+        let mut roles = vec![
+            Role::Producer,
+            Role::Consumer,
+            Role::Durable(0),
+            Role::Durable(1),
+            Role::Transactor,
+        ];
         let others = [Role::Producer, Role::Consumer, Role::Transactor, Role::Browser];
         roles.extend((0..prng.below(3)).map(|_| others[prng.index(others.len())]));
         let operations = 220 + prng.below(80);
         let calamities = draw_calamities(&mut prng, operations, shared);
         let has = |wanted: Calamity| calamities.iter().any(|(_, calamity)| *calamity == wanted);
-        let stalls = plan.stall > Chance::NEVER || has(Calamity::Stall) || has(Calamity::Freeze) || has(Calamity::FullDisk);
+        let stalls =
+            plan.stall > Chance::NEVER || has(Calamity::Stall) || has(Calamity::Freeze) || has(Calamity::FullDisk);
         let excuses = Excuses {
             failed: plan.failed > Chance::NEVER,
             no_space: plan.no_space > Chance::NEVER || plan.short_write > Chance::NEVER || has(Calamity::FullDisk),
             others: shared || damage != Damage::None,
             damage: damage != Damage::None,
-            under_way: if stalls || has(Calamity::ClockJump) { 120_000 } else { 500 },
+            under_way: if stalls || has(Calamity::ClockJump) {
+                120_000
+            } else {
+                500
+            },
         };
         let large = [20_000, 60_000, 200_000][prng.index(3)];
         let settings = draw_settings(&mut prng, shared);
         Scenario {
             seed: prng.below(u64::MAX),
-            work: Work { auto: prng.below(2) == 0, expiry: prng.below(3) > 0, heart_beats: true },
+            work: Work {
+                auto: prng.below(2) == 0,
+                expiry: prng.below(3) > 0,
+                heart_beats: true,
+            },
             roles,
             operations,
             plan,
@@ -149,8 +167,25 @@ fn draw_calamities(prng: &mut Prng, operations: u64, shared: bool) -> Vec<(Momen
     use Calamity::{ClockJump, Cut, Freeze, FullDisk, Kill, PowerLoss, Reboot, SecondProcess, Stall, Stop};
     // The first is always a death: a run without one proves little.
     let deaths = [Kill, Kill, Kill, PowerLoss, PowerLoss, Reboot];
-    let others = [Kill, Kill, PowerLoss, Stop, Cut, Cut, Cut, Freeze, SecondProcess, FullDisk, Stall, ClockJump];
-    let mut calamities = vec![if shared && prng.below(2) == 0 { Freeze } else { deaths[prng.index(deaths.len())] }];
+    let others = [
+        Kill,
+        Kill,
+        PowerLoss,
+        Stop,
+        Cut,
+        Cut,
+        Cut,
+        Freeze,
+        SecondProcess,
+        FullDisk,
+        Stall,
+        ClockJump,
+    ];
+    let mut calamities = vec![if shared && prng.below(2) == 0 {
+        Freeze
+    } else {
+        deaths[prng.index(deaths.len())]
+    }];
     calamities.extend((0..1 + prng.below(4)).map(|_| others[prng.index(others.len())]));
     let count = calamities.len() as u64;
     calamities
@@ -169,7 +204,10 @@ fn draw_calamities(prng: &mut Prng, operations: u64, shared: bool) -> Vec<(Momen
 
 /// The shipped defaults, scaled down so that rolls, checkpoints, deletion and reading back happen in a run.
 fn draw_settings(prng: &mut Prng, shared: bool) -> node::Settings {
-    let mut settings = node::Settings { shared_unknown: shared, ..node::Settings::default() };
+    let mut settings = node::Settings {
+        shared_unknown: shared,
+        ..node::Settings::default()
+    };
     settings.journal.segment_bytes = [64 << 10, 128 << 10, 256 << 10][prng.index(3)];
     settings.journal.batch_bytes_max = 16 << 10;
     settings.journal.writes_in_flight = 1 + prng.index(4);

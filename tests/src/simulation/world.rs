@@ -10,7 +10,9 @@ use leadership::Addresses;
 use message::ConnectionId;
 use node::{End, Failure, Node, NodeIdentity, Notice, Settings};
 use platform::{BootTime, FileSystem, Now};
-use simulated::{Coverage, Crash, FaultPlan, Landed, Link, MachineNumber, Prng, ProcessNumber, SimulatedClock, SimulatedStorage};
+use simulated::{
+    Coverage, Crash, FaultPlan, Landed, Link, MachineNumber, Prng, ProcessNumber, SimulatedClock, SimulatedStorage,
+};
 
 use crate::history::Event;
 use crate::workload::{Actor, Drainer, Scene, Taken};
@@ -27,6 +29,9 @@ pub(crate) const LEADS_WITHIN: Duration = Duration::from_secs(30);
 /// Simulated time within which a place is drained.
 const DRAINED_WITHIN: Duration = Duration::from_secs(30);
 
+/// Steps in a row that may lead nowhere.
+const STANDSTILL_MAX: u32 = 10_000;
+
 /// Everything that exists in a run.
 pub(crate) struct World {
     pub(crate) storage: SimulatedStorage,
@@ -40,6 +45,7 @@ pub(crate) struct World {
     pub(crate) notices: Vec<Notice>,
     pub(crate) coverage: Coverage,
     pub(crate) trace: bool,
+    standstill: u32,
     settings: Settings,
 }
 
@@ -129,13 +135,22 @@ impl World {
             .iter()
             .map(|host| {
                 let uptime = Duration::from_secs(1 + prng.below(1_000_000));
-                Machine { number: storage.boot_machine(host), clock: SimulatedClock::new(uptime, 0) }
+                Machine {
+                    number: storage.boot_machine(host),
+                    clock: SimulatedClock::new(uptime, 0),
+                }
             })
             .collect();
         World::on(storage, prng, settings, scene, machines)
     }
 
-    pub(crate) fn on(storage: SimulatedStorage, prng: Prng, settings: Settings, scene: Scene, machines: Vec<Machine>) -> World {
+    pub(crate) fn on(
+        storage: SimulatedStorage,
+        prng: Prng,
+        settings: Settings,
+        scene: Scene,
+        machines: Vec<Machine>,
+    ) -> World {
         World {
             storage,
             prng,
@@ -147,6 +162,7 @@ impl World {
             notices: Vec::new(),
             coverage: Coverage::default(),
             trace: false,
+            standstill: 0,
             settings,
         }
     }
@@ -173,7 +189,11 @@ impl World {
         let (process, identity) = (disk.process(), disk.identity());
         let identity = NodeIdentity {
             process: identity,
-            addresses: Addresses { clients: vec!["stomp://127.0.0.1:61613".into()], admin: "127.0.0.1:8161".into(), ..Addresses::default() },
+            addresses: Addresses {
+                clients: vec!["stomp://127.0.0.1:61613".into()],
+                admin: "127.0.0.1:8161".into(),
+                ..Addresses::default()
+            },
             version: "0.1.0".into(),
         };
         let now = self.now_on(machine);
@@ -199,7 +219,10 @@ impl World {
     /// The process that leads, if one does and runs.
     pub(crate) fn leader(&self) -> Option<ProcessNumber> {
         let now = self.storage.now();
-        self.running.iter().find(|(_, running)| running.leads && running.frozen_until <= now).map(|(process, _)| *process)
+        self.running
+            .iter()
+            .find(|(_, running)| running.leads && running.frozen_until <= now)
+            .map(|(process, _)| *process)
     }
 
     /// Ends a process at once.
@@ -212,7 +235,9 @@ impl World {
 
     /// A process is gone: its connections break.
     pub(crate) fn bury(&mut self, process: ProcessNumber) {
-        let Some(running) = self.running.get(&process) else { return };
+        let Some(running) = self.running.get(&process) else {
+            return;
+        };
         if !running.leads {
             self.coverage.count(phase_name(phase_of(&running.node)));
         }
@@ -226,8 +251,12 @@ impl World {
     /// A connection breaks: of what is under way a beginning arrives at once, the rest never. The node notices, unless it is dead.
     pub(crate) fn cut(&mut self, process: ProcessNumber, connection: ConnectionId, alive: bool) {
         let now = self.now();
-        let Some(running) = self.running.get_mut(&process) else { return };
-        let Some(mut socket) = running.sockets.remove(&connection) else { return };
+        let Some(running) = self.running.get_mut(&process) else {
+            return;
+        };
+        let Some(mut socket) = running.sockets.remove(&connection) else {
+            return;
+        };
         socket.up.cut();
         socket.down.cut();
         let guest = &mut self.guests[socket.guest];
@@ -262,14 +291,22 @@ impl World {
             let clock = self.machines[running.machine].clock;
             if running.frozen_until > now {
                 next = next.min(running.frozen_until);
+                next = running.sockets.values().filter_map(|socket| socket.down.next_arrival()).fold(next, BootTime::min);
                 continue;
             }
             if let Some(at) = running.node.next_deadline(clock.now(now)) {
                 next = next.min(clock.world(at));
             }
             for (connection, socket) in &running.sockets {
-                let arrival = if running.node.may_read(*connection) { socket.up.next_arrival() } else { None };
-                next = [arrival, socket.down.next_arrival()].into_iter().flatten().fold(next, BootTime::min);
+                let arrival = if running.node.may_read(*connection) {
+                    socket.up.next_arrival()
+                } else {
+                    None
+                };
+                next = [arrival, socket.down.next_arrival()]
+                    .into_iter()
+                    .flatten()
+                    .fold(next, BootTime::min);
                 if socket.full_until > now {
                     next = next.min(socket.full_until);
                 }
@@ -282,26 +319,53 @@ impl World {
                 next = next.min(client_clock.world(at));
             }
         }
-        // A deadline that lies behind must not stop time.
+        // A deadline that lies behind must not stop time; one that stays there keeps a real broker busy for nothing.
+        self.standstill = if next <= now { self.standstill + 1 } else { 0 };
+        assert!(self.standstill < STANDSTILL_MAX, "time stands still: {}", self.deadlines(now));
         let next = next.max(now + Duration::from_nanos(u64::from(next <= now)));
         self.storage.advance_to(next);
-        let told = self.scene.history.events().len();
+        let (told, complained) = (self.scene.history.events().len(), self.scene.complaints.len());
         self.happen();
         if self.trace {
             for event in &self.scene.history.events()[told..] {
                 self.say(|| format!("    {event:?}"));
             }
+            for complaint in &self.scene.complaints[complained..] {
+                self.say(|| format!("COMPLAINT {complaint}"));
+            }
         }
+    }
+
+    /// Who wants to be woken when, for a report.
+    pub(crate) fn deadlines(&mut self, now: BootTime) -> String {
+        let mut text = format!("now {}, disk {:?}", now.0, self.storage.next_finish_at());
+        for (process, running) in &mut self.running {
+            let clock = self.machines[running.machine].clock;
+            let deadline = running.node.next_deadline(clock.now(now)).map(|at| clock.world(at));
+            let phase = phase_of(&running.node);
+            text.push_str(&format!(", {process:?} ({phase}) {deadline:?}, frozen until {:?}", running.frozen_until));
+        }
+        for guest in &self.guests {
+            let timeout = guest.being.next_timeout().map(|at| self.machines[0].clock.world(at));
+            text.push_str(&format!(", a client {timeout:?} and {:?}", guest.next_act));
+        }
+        text
     }
 
     fn happen(&mut self) {
         let now = self.storage.now();
         let processes: Vec<_> = self.running.keys().copied().collect();
         for process in processes {
-            if self.running.get(&process).is_some_and(|running| running.frozen_until <= now) {
+            if self
+                .running
+                .get(&process)
+                .is_some_and(|running| running.frozen_until <= now)
+            {
                 self.turn(process);
                 self.carry(process);
             }
+            // What a process handed to the kernel arrives whether it runs or not.
+            self.arrive(process);
         }
         for index in 0..self.guests.len() {
             self.wake(index);
@@ -309,14 +373,18 @@ impl World {
     }
 
     fn turn(&mut self, process: ProcessNumber) {
-        let Some(running) = self.running.get_mut(&process) else { return };
+        let Some(running) = self.running.get_mut(&process) else {
+            return;
+        };
         let now = self.machines[running.machine].clock.now(self.storage.now());
         running.node.turn(now);
         self.after_turn(process);
     }
 
     fn after_turn(&mut self, process: ProcessNumber) {
-        let Some(running) = self.running.get_mut(&process) else { return };
+        let Some(running) = self.running.get_mut(&process) else {
+            return;
+        };
         let notices = running.node.take_notices();
         let end = running.node.end().cloned();
         for notice in notices {
@@ -353,7 +421,9 @@ impl World {
     fn carry(&mut self, process: ProcessNumber) {
         let world_now = self.storage.now();
         let client_now = self.now();
-        let Some(running) = self.running.get_mut(&process) else { return };
+        let Some(running) = self.running.get_mut(&process) else {
+            return;
+        };
         let now = self.machines[running.machine].clock.now(world_now);
         let mut received = false;
         for (connection, socket) in &mut running.sockets {
@@ -371,7 +441,9 @@ impl World {
         ready.append(&mut running.ready);
         let mut closing = Vec::new();
         for connection in ready {
-            let Some(socket) = running.sockets.get_mut(&connection) else { continue };
+            let Some(socket) = running.sockets.get_mut(&connection) else {
+                continue;
+            };
             loop {
                 if socket.full_until > world_now {
                     running.ready.insert(connection);
@@ -394,6 +466,27 @@ impl World {
                 running.node.transmitted(now, connection, bytes.len());
             }
         }
+        self.after_turn(process);
+        for connection in closing {
+            if self.running.get(&process).is_some_and(|running| {
+                running
+                    .sockets
+                    .get(&connection)
+                    .is_some_and(|socket| socket.under_way.is_empty() && socket.rest.is_none())
+            }) {
+                self.say(|| format!("{process:?} closes {connection:?}"));
+                self.coverage.count("closed by the broker");
+                self.cut(process, connection, true);
+            } else if let Some(running) = self.running.get_mut(&process) {
+                running.ready.insert(connection);
+            }
+        }
+    }
+
+    /// Moves bytes from the kernel to clients, and what they answer at once to the kernel.
+    fn arrive(&mut self, process: ProcessNumber) {
+        let (world_now, client_now) = (self.storage.now(), self.now());
+        let Some(running) = self.running.get_mut(&process) else { return };
         for socket in running.sockets.values_mut() {
             let guest = &mut self.guests[socket.guest];
             while let Some(piece) = socket.down.receive(world_now) {
@@ -402,18 +495,6 @@ impl World {
             }
             while let Some(bytes) = guest.being.poll_output(client_now) {
                 socket.up.send(world_now, &bytes);
-            }
-        }
-        self.after_turn(process);
-        for connection in closing {
-            if self.running.get(&process).is_some_and(|running| {
-                running.sockets.get(&connection).is_some_and(|socket| socket.under_way.is_empty() && socket.rest.is_none())
-            }) {
-                self.say(|| format!("{process:?} closes {connection:?}"));
-                self.coverage.count("closed by the broker");
-                self.cut(process, connection, true);
-            } else if let Some(running) = self.running.get_mut(&process) {
-                running.ready.insert(connection);
             }
         }
     }
@@ -441,7 +522,11 @@ impl World {
         }
         if let Being::Actor(actor) = &mut guest.being {
             // Now and then several at once: frames share a piece, batches fill.
-            let count = if self.prng.below(8) == 0 { 1 + self.prng.below(12) } else { 1 };
+            let count = if self.prng.below(8) == 0 {
+                1 + self.prng.below(12)
+            } else {
+                1
+            };
             for _ in 0..count {
                 actor.act(now, &mut self.scene);
             }
@@ -453,7 +538,11 @@ impl World {
         let (world_now, now) = (self.storage.now(), self.now());
         let guest = &mut self.guests[index];
         let Some((process, connection)) = guest.at else { return };
-        if let Some(socket) = self.running.get_mut(&process).and_then(|running| running.sockets.get_mut(&connection)) {
+        if let Some(socket) = self
+            .running
+            .get_mut(&process)
+            .and_then(|running| running.sockets.get_mut(&connection))
+        {
             while let Some(bytes) = guest.being.poll_output(now) {
                 socket.up.send(world_now, &bytes);
             }
@@ -465,7 +554,9 @@ impl World {
         let now = self.now();
         let running = self.running.get_mut(&process).expect("the leader runs");
         let there = self.machines[running.machine].clock.now(self.storage.now());
-        let Some(connection) = running.node.open(there) else { return };
+        let Some(connection) = running.node.open(there) else {
+            return;
+        };
         let socket = Socket {
             guest: index,
             up: Link::new(self.prng.split(), DELAY),
@@ -485,7 +576,11 @@ impl World {
 
     /// A client that will come.
     pub(crate) fn invite(&mut self, being: Being) -> usize {
-        self.guests.push(Guest { being, at: None, next_act: self.storage.now() });
+        self.guests.push(Guest {
+            being,
+            at: None,
+            next_act: self.storage.now(),
+        });
         self.guests.len() - 1
     }
 
@@ -514,7 +609,9 @@ impl World {
                         }
                     }
                     End::Stopped | End::Failed(_) if ended.led => {}
-                    End::Stopped | End::Failed(_) => return Err(format!("{:?} ended: {}", ended.process, describe(&ended.end))),
+                    End::Stopped | End::Failed(_) => {
+                        return Err(format!("{:?} ended: {}", ended.process, describe(&ended.end)));
+                    }
                 }
             }
             if self.running.is_empty() {
@@ -522,7 +619,9 @@ impl World {
             }
             if self.storage.now() >= limit {
                 let phase = self.running.values().next().map(|running| phase_of(&running.node));
-                return Err(format!("nobody leads {LEADS_WITHIN:?} after a faultless start; it is {phase:?}"));
+                return Err(format!(
+                    "nobody leads {LEADS_WITHIN:?} after a faultless start; it is {phase:?}"
+                ));
             }
             self.step(limit);
         }
@@ -539,8 +638,15 @@ impl World {
             while matches!(&self.guests[index].being, Being::Drainer(drainer) if drainer.taken() == Taken::Waiting) {
                 if self.storage.now() >= limit || self.running.is_empty() {
                     let name = self.scene.history.name(place);
-                    let end = self.ends.last().filter(|_| self.running.is_empty()).map(|ended| describe(&ended.end));
-                    return Err(format!("{name} is not drained after {DRAINED_WITHIN:?} {}", end.unwrap_or_default()));
+                    let end = self
+                        .ends
+                        .last()
+                        .filter(|_| self.running.is_empty())
+                        .map(|ended| describe(&ended.end));
+                    return Err(format!(
+                        "{name} is not drained after {DRAINED_WITHIN:?} {}",
+                        end.unwrap_or_default()
+                    ));
                 }
                 self.step(limit);
             }
@@ -552,7 +658,10 @@ impl World {
     /// Why the last process ended.
     pub(crate) fn last_failure(&self) -> Option<&Failure> {
         match self.ends.last() {
-            Some(Ended { end: End::Failed(failure), .. }) => Some(failure),
+            Some(Ended {
+                end: End::Failed(failure),
+                ..
+            }) => Some(failure),
             Some(Ended { end: End::Stopped, .. }) | None => None,
         }
     }

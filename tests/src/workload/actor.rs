@@ -3,14 +3,18 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use client::stomp::{Ack, AckToken, Client, ClientSettings, Event as Told, HeartBeat, Message, SendOptions, SubscribeOptions, Version};
+use client::stomp::{
+    Ack, AckToken, Client, ClientSettings, Event as Told, HeartBeat, Message, SendOptions, SubscribeOptions, Version,
+};
 use platform::{BootTime, Now};
 use simulated::Prng;
 
 use super::content::SELECTED;
 use super::scene::{DURABLES, QUEUES, TOPIC, weighted};
 use super::{Content, Scene};
-use crate::history::{Body, Browse, Consumer, Delivered, Event, Outcome, Place, Producer, Sending, Settlement, Transaction};
+use crate::history::{
+    Body, Browse, Consumer, Delivered, Event, Outcome, Place, Producer, Sending, Settlement, Transaction,
+};
 
 /// Requests without an answer from which on a client waits.
 const UNANSWERED_MAX: usize = 8;
@@ -66,6 +70,7 @@ struct Line {
     open: Option<Open>,
     leaving: bool,
     browsed: bool,
+    deliveries: u64,
 }
 
 /// What waits for a receipt.
@@ -75,6 +80,7 @@ enum Request {
     Settle(Settlement),
     Commit(Open),
     Subscribe(Option<usize>),
+    Unsubscribe(Consumer),
     Other,
 }
 
@@ -100,6 +106,8 @@ struct Subscription {
 
 #[derive(Clone, Debug)]
 struct Held {
+    /// Its number among the deliveries of its connection.
+    serial: u64,
     body: Body,
     place: Place,
     token: AckToken,
@@ -119,7 +127,13 @@ struct Open {
 impl Actor {
     /// A client that is not connected yet.
     pub fn new(role: Role, work: Work, prng: Prng) -> Actor {
-        Actor { role, work, prng, line: None, resends: VecDeque::new() }
+        Actor {
+            role,
+            work,
+            prng,
+            line: None,
+            resends: VecDeque::new(),
+        }
     }
 
     /// Whether it has a connection.
@@ -134,21 +148,29 @@ impl Actor {
 
     /// Whether it is connected and waits for nothing.
     pub fn is_answered(&self) -> bool {
-        self.line.as_ref().is_none_or(|line| line.connected && line.requests.is_empty())
+        self.line
+            .as_ref()
+            .is_none_or(|line| line.connected && line.requests.is_empty())
     }
 
     /// A connection was made.
     pub fn connect(&mut self, now: Now, scene: &mut Scene) {
         let mut settings = ClientSettings::new("holdfast");
         settings.version_max = match self.role {
-            Role::Producer => weighted(&mut self.prng, &[(1, Version::V1_0), (1, Version::V1_1), (2, Version::V1_2)]),
+            Role::Producer => weighted(
+                &mut self.prng,
+                &[(1, Version::V1_0), (1, Version::V1_1), (2, Version::V1_2)],
+            ),
             Role::Transactor | Role::Consumer | Role::Durable(_) | Role::Browser => {
                 weighted(&mut self.prng, &[(1, Version::V1_1), (2, Version::V1_2)])
             }
         };
         if self.work.heart_beats && self.prng.below(6) == 0 {
             let every = 500 + self.prng.below(2_000) as u32;
-            settings.heart_beat = HeartBeat { promises_ms: every, wants_ms: every };
+            settings.heart_beat = HeartBeat {
+                promises_ms: every,
+                wants_ms: every,
+            };
         }
         if let Role::Durable(index) = self.role {
             settings.client_id = Some(DURABLES[index].client_id.into());
@@ -164,6 +186,7 @@ impl Actor {
             open: None,
             leaving: false,
             browsed: false,
+            deliveries: 0,
         };
         match self.role {
             Role::Producer | Role::Browser => {}
@@ -218,13 +241,23 @@ impl Actor {
                 line.vanished(&message, scene);
             }
         }
+        if !line.leaving {
+            line.leave(scene);
+        }
+        for subscription in line.subscriptions.iter().chain(&line.ended) {
+            scene.push(Event::Left(subscription.consumer));
+        }
         let open = line.open.take();
         let unanswered = line.requests.into_values();
         for request in unanswered {
             match request {
                 Request::Send(parcel) if parcel.sending.transaction.is_none() => self.resends.push_back(parcel),
                 Request::Commit(open) => self.resends.extend(open.sends),
-                Request::Send(_) | Request::Settle(_) | Request::Subscribe(_) | Request::Other => {}
+                Request::Send(_)
+                | Request::Settle(_)
+                | Request::Subscribe(_)
+                | Request::Unsubscribe(_)
+                | Request::Other => {}
             }
         }
         self.resends.extend(open.into_iter().flat_map(|open| open.sends));
@@ -240,6 +273,7 @@ impl Actor {
         let prng = &mut self.prng;
         if prng.below(60) == 0 && line.open.is_none() {
             line.leaving = true;
+            line.leave(scene);
             let receipt = line.request(Request::Other, scene);
             line.client.disconnect(Some(&receipt));
             scene.operate("DISCONNECT");
@@ -269,7 +303,10 @@ fn new_parcel(prng: &mut Prng, work: Work, now: Now, scene: &mut Scene) -> Parce
     let persistent = prng.below(100) < 88;
     let (destination, places) = match prng.below(20) {
         0..=3 if scene.has_durables() => (TOPIC.to_owned(), scene.takers(&content)),
-        4 => (format!("/queue/{},/queue/{}", QUEUES[0], QUEUES[1]), vec![scene.queue(0), scene.queue(1)]),
+        4 => (
+            format!("/queue/{},/queue/{}", QUEUES[0], QUEUES[1]),
+            vec![scene.queue(0), scene.queue(1)],
+        ),
         _ => {
             let index = prng.index(QUEUES.len());
             (format!("/queue/{}", QUEUES[index]), vec![scene.queue(index)])
@@ -279,12 +316,34 @@ fn new_parcel(prng: &mut Prng, work: Work, now: Now, scene: &mut Scene) -> Parce
     let expires = (work.expiry && prng.below(10) == 0).then(|| now.wall.0 + 20 + prng.below(3_000));
     let duplicate_id = (persistent && prng.below(3) == 0).then(|| format!("d-{}", content.body.0));
     scene.promise(content.body, persistent, priority);
-    let sending =
-        Sending { body: content.body, producer: Producer(0), places, persistent, priority, expires, transaction: None };
-    Parcel { sending, destination, duplicate_id }
+    let sending = Sending {
+        body: content.body,
+        producer: Producer(0),
+        places,
+        persistent,
+        priority,
+        expires,
+        transaction: None,
+    };
+    Parcel {
+        sending,
+        destination,
+        duplicate_id,
+    }
 }
 
 impl Line {
+    /// Every consumer's end begins.
+    fn leave(&mut self, scene: &mut Scene) {
+        for subscription in &self.subscriptions {
+            let places = subscription.place.map_or_else(|| scene.queues(), |place| vec![place]);
+            scene.push(Event::Leaving {
+                consumer: subscription.consumer,
+                places,
+            });
+        }
+    }
+
     /// A receipt to ask for.
     fn request(&mut self, request: Request, scene: &mut Scene) -> String {
         let number = scene.history.fresh();
@@ -297,13 +356,28 @@ impl Line {
         parcel.sending.producer = self.producer;
         parcel.sending.transaction = self.open.as_ref().map(|open| open.transaction);
         let transaction = self.open.as_ref().map(|open| open.name.clone());
-        let (priority, expires) = (parcel.sending.priority.to_string(), parcel.sending.expires.unwrap_or(0).to_string());
-        let headers = [("priority", priority.as_str()), ("expires", expires.as_str()), ("color", content.color)];
-        let Parcel { sending, destination, duplicate_id } = parcel.clone();
+        let (priority, expires) = (
+            parcel.sending.priority.to_string(),
+            parcel.sending.expires.unwrap_or(0).to_string(),
+        );
+        let headers = [
+            ("priority", priority.as_str()),
+            ("expires", expires.as_str()),
+            ("color", content.color),
+        ];
+        let Parcel {
+            sending,
+            destination,
+            duplicate_id,
+        } = parcel.clone();
         let in_transaction = sending.transaction.is_some();
         let persistent = sending.persistent;
         scene.push(Event::Sending(sending));
-        scene.operate(if persistent { "SEND persistent" } else { "SEND non-persistent" });
+        scene.operate(if persistent {
+            "SEND persistent"
+        } else {
+            "SEND non-persistent"
+        });
         if let Some(open) = &mut self.open {
             open.sends.push(parcel.clone());
         }
@@ -330,12 +404,22 @@ impl Line {
         resends: &mut VecDeque<Parcel>,
         scene: &mut Scene,
     ) -> bool {
+        if self.requests.values().any(|request| matches!(request, Request::Commit(_))) {
+            // If it is refused, what it acknowledged is open again: only then is known what an ACK means.
+            return false;
+        }
         let Some(open) = &mut self.open else {
             let number = scene.history.fresh();
             let name = format!("t-{number}");
             self.client.begin(&name, None);
             scene.operate("BEGIN");
-            self.open = Some(Open { transaction: Transaction(number), name, sends: Vec::new(), settled: Vec::new(), steps: 2 + prng.below(5) });
+            self.open = Some(Open {
+                transaction: Transaction(number),
+                name,
+                sends: Vec::new(),
+                settled: Vec::new(),
+                steps: 2 + prng.below(5),
+            });
             return true;
         };
         if open.steps == 0 {
@@ -355,7 +439,10 @@ impl Line {
             return true;
         }
         open.steps -= 1;
-        let has_held = self.subscriptions.iter().any(|subscription| !subscription.held.is_empty());
+        let has_held = self
+            .subscriptions
+            .iter()
+            .any(|subscription| !subscription.held.is_empty());
         if has_held && prng.below(2) == 0 {
             return self.settle_something(prng, scene);
         }
@@ -372,17 +459,24 @@ impl Line {
 
     /// What was acknowledged in a transaction that did not take place is open again.
     fn reopen(&mut self, settled: Vec<(usize, Held)>) {
-        for (index, held) in settled.into_iter().rev() {
+        for (index, held) in settled {
             if let Some(subscription) = self.subscriptions.get_mut(index) {
-                subscription.held.insert(0, held);
+                let at = subscription.held.partition_point(|other| other.serial < held.serial);
+                subscription.held.insert(at, held);
             }
         }
     }
 
     fn consume(&mut self, prng: &mut Prng, role: Role, work: Work, scene: &mut Scene) -> bool {
         if role == Role::Consumer && prng.below(40) == 0 {
-            let Some(subscription) = self.subscriptions.pop() else { return false };
-            let receipt = self.request(Request::Other, scene);
+            let Some(subscription) = self.subscriptions.pop() else {
+                return false;
+            };
+            scene.push(Event::Leaving {
+                consumer: subscription.consumer,
+                places: scene.queues(),
+            });
+            let receipt = self.request(Request::Unsubscribe(subscription.consumer), scene);
             self.client.unsubscribe(&subscription.id, Some(&receipt), &[]);
             scene.operate("UNSUBSCRIBE");
             self.ended.push(subscription);
@@ -393,14 +487,29 @@ impl Line {
     }
 
     fn settle_something(&mut self, prng: &mut Prng, scene: &mut Scene) -> bool {
-        let filled: Vec<usize> = (0..self.subscriptions.len()).filter(|index| !self.subscriptions[*index].held.is_empty()).collect();
+        let filled: Vec<usize> = (0..self.subscriptions.len())
+            .filter(|index| !self.subscriptions[*index].held.is_empty())
+            .collect();
         if filled.is_empty() {
             return false;
         }
         let index = filled[prng.index(filled.len())];
         let subscription = &mut self.subscriptions[index];
         // Mostly the oldest: a delivery that is never acknowledged must not stop the work.
-        let at = if prng.below(3) > 0 { 0 } else { prng.index(subscription.held.len()) };
+        let mut at = if prng.below(3) > 0 {
+            0
+        } else {
+            prng.index(subscription.held.len())
+        };
+        if self.client.version() < Version::V1_2 {
+            // Before 1.2 an ACK names the message: of two copies from two queues the older is meant.
+            let body = subscription.held[at].body;
+            at = subscription
+                .held
+                .iter()
+                .position(|held| held.body == body)
+                .unwrap_or(at);
+        }
         // A rejection cannot be part of a transaction.
         let rejects = self.open.is_none() && prng.below(12) == 0;
         let (token, settled): (AckToken, Vec<Held>) = match subscription.ack {
@@ -430,14 +539,21 @@ impl Line {
         let mut first = Some(settlement);
         for (place, bodies) in by_place {
             let settlement = first.take().unwrap_or_else(|| Settlement(scene.history.fresh()));
-            scene.push(Event::Settling { settlement, place, bodies, outcome, transaction });
+            scene.push(Event::Settling {
+                settlement,
+                place,
+                bodies,
+                outcome,
+                transaction,
+            });
         }
         scene.operate(match (outcome, transaction.is_some()) {
             (Outcome::Consumed, false) => "ACK",
             (Outcome::Consumed, true) => "ACK in a transaction",
             (Outcome::Rejected, _) => "NACK",
         });
-        let receipt = (transaction.is_none() && prng.below(4) > 0).then(|| self.request(Request::Settle(settlement), scene));
+        let receipt =
+            (transaction.is_none() && prng.below(4) > 0).then(|| self.request(Request::Settle(settlement), scene));
         match outcome {
             Outcome::Consumed => self.client.ack(&token, name.as_deref(), receipt.as_deref()),
             Outcome::Rejected => self.client.nack(&token, name.as_deref(), receipt.as_deref()),
@@ -460,10 +576,17 @@ impl Line {
         let number = scene.history.fresh();
         let id = format!("b-{number}");
         let place = scene.queue(index);
-        scene.push(Event::Browsing { browse: Browse(number), place });
+        scene.push(Event::Browsing {
+            browse: Browse(number),
+            place,
+        });
         scene.operate("browse");
-        let options = SubscribeOptions { browser: true, ..SubscribeOptions::default() };
-        self.client.subscribe(&id, &format!("/queue/{}", QUEUES[index]), &options);
+        let options = SubscribeOptions {
+            browser: true,
+            ..SubscribeOptions::default()
+        };
+        self.client
+            .subscribe(&id, &format!("/queue/{}", QUEUES[index]), &options);
         self.subscriptions.push(Subscription {
             id,
             consumer: Consumer(number),
@@ -478,7 +601,9 @@ impl Line {
 
     fn subscribe_to_queue(&mut self, prng: &mut Prng, role: Role, work: Work, scene: &mut Scene) {
         let ack = match role {
-            Role::Consumer if work.auto => weighted(prng, &[(1, Ack::Auto), (2, Ack::Client), (3, Ack::ClientIndividual)]),
+            Role::Consumer if work.auto => {
+                weighted(prng, &[(1, Ack::Auto), (2, Ack::Client), (3, Ack::ClientIndividual)])
+            }
             Role::Consumer => weighted(prng, &[(2, Ack::Client), (3, Ack::ClientIndividual)]),
             Role::Producer | Role::Transactor | Role::Durable(_) | Role::Browser => {
                 weighted(prng, &[(1, Ack::Client), (2, Ack::ClientIndividual)])
@@ -493,12 +618,28 @@ impl Line {
         let selective = prng.below(4) == 0;
         let selector = selective.then(|| format!("color = '{SELECTED}'"));
         let receipt = self.request(Request::Subscribe(None), scene);
-        let prefetch = weighted(prng, &[(1, Some(0)), (3, Some(1)), (4, Some(5)), (4, Some(50)), (2, None)]);
+        let prefetch = weighted(
+            prng,
+            &[(1, Some(0)), (3, Some(1)), (4, Some(5)), (4, Some(50)), (2, None)],
+        );
         scene.operate("SUBSCRIBE");
-        let options =
-            SubscribeOptions { ack, selector: selector.as_deref(), prefetch, receipt: Some(&receipt), ..SubscribeOptions::default() };
+        let options = SubscribeOptions {
+            ack,
+            selector: selector.as_deref(),
+            prefetch,
+            receipt: Some(&receipt),
+            ..SubscribeOptions::default()
+        };
         self.client.subscribe(&id, &destination, &options);
-        self.subscriptions.push(Subscription { id, consumer: Consumer(number), place: None, ack, selective, browse: None, held: Vec::new() });
+        self.subscriptions.push(Subscription {
+            id,
+            consumer: Consumer(number),
+            place: None,
+            ack,
+            selective,
+            browse: None,
+            held: Vec::new(),
+        });
     }
 
     fn subscribe_durably(&mut self, prng: &mut Prng, index: usize, scene: &mut Scene) {
@@ -538,7 +679,11 @@ impl Line {
             },
             Told::Message(message) => self.delivered(now, &message, scene),
             Told::BrowseEnd { subscription } => {
-                let ended = self.subscriptions.iter().find(|known| *known.id == *subscription).and_then(|known| known.browse);
+                let ended = self
+                    .subscriptions
+                    .iter()
+                    .find(|known| *known.id == *subscription)
+                    .and_then(|known| known.browse);
                 match ended {
                     Some(browse) => scene.push(Event::BrowseEnded(browse)),
                     None => scene.complain(format!("the end of a browser {subscription} that does not exist")),
@@ -546,22 +691,32 @@ impl Line {
                 self.browsed = true;
             }
             Told::Error(error) => {
-                let request = error.receipt().and_then(|id| id.parse().ok()).and_then(|number: u32| self.requests.remove(&number));
+                let request = error
+                    .receipt()
+                    .and_then(|id| id.parse().ok())
+                    .and_then(|number: u32| self.requests.remove(&number));
                 let about = request.as_ref().map(|request| match request {
                     Request::Send(_) => "SEND",
                     Request::Settle(_) => "ACK",
                     Request::Commit(_) => "COMMIT",
                     Request::Subscribe(_) => "SUBSCRIBE",
+                    Request::Unsubscribe(_) => "UNSUBSCRIBE",
                     Request::Other => "another frame",
                 });
-                scene.complain(format!("ERROR {} ({}) for {}", error.message(), error.explanation().trim(), about.unwrap_or("no request")));
+                scene.complain(format!(
+                    "ERROR {} ({}) for {}",
+                    error.message(),
+                    error.explanation().trim(),
+                    about.unwrap_or("no request")
+                ));
                 match request {
                     Some(Request::Send(parcel)) => scene.push(Event::Refused(parcel.sending.body)),
                     Some(Request::Commit(open)) => {
                         scene.push(Event::RolledBack(open.transaction));
                         self.reopen(open.settled);
                     }
-                    Some(Request::Settle(_) | Request::Subscribe(_) | Request::Other) | None => {}
+                    Some(Request::Settle(_) | Request::Subscribe(_) | Request::Unsubscribe(_) | Request::Other)
+                    | None => {}
                 }
             }
             Told::Silent { .. } => {
@@ -586,16 +741,21 @@ impl Line {
             Request::Commit(open) => scene.push(Event::Committed(open.transaction)),
             Request::Subscribe(Some(index)) => scene.subscribed(index),
             Request::Subscribe(None) => {}
+            Request::Unsubscribe(consumer) => scene.push(Event::Left(consumer)),
             Request::Other => self.over |= self.leaving,
         }
     }
 
     fn delivered(&mut self, now: Now, message: &Message, scene: &mut Scene) {
-        let Some((body, place)) = self.recognise(message, scene) else { return };
+        let Some((body, place)) = self.recognise(message, scene) else {
+            return;
+        };
         let is_here = |known: &&mut Subscription| *known.id == *message.subscription();
         let mut here = self.subscriptions.iter_mut().find(is_here);
         let open = here.is_some();
-        let Some(subscription) = here.take().or_else(|| self.ended.iter_mut().find(is_here)) else { return };
+        let Some(subscription) = here.take().or_else(|| self.ended.iter_mut().find(is_here)) else {
+            return;
+        };
         if let Some(browse) = subscription.browse {
             scene.push(Event::Browsed { browse, body });
             return;
@@ -609,21 +769,47 @@ impl Line {
             (true, true) => "delivered again",
             (false, _) => "delivered behind UNSUBSCRIBE",
         });
-        scene.push(Event::Delivered(Delivered { consumer: subscription.consumer, place, body, redelivered, at: now.wall.0, id, flaw }));
+        scene.push(Event::Delivered(Delivered {
+            consumer: subscription.consumer,
+            place,
+            body,
+            redelivered,
+            at: now.wall.0,
+            id,
+            flaw,
+        }));
         match subscription.ack {
             Ack::Auto => {
                 let settlement = Settlement(scene.history.fresh());
-                scene.push(Event::Settling { settlement, place, bodies: vec![body], outcome: Outcome::Consumed, transaction: None });
+                scene.push(Event::Settling {
+                    settlement,
+                    place,
+                    bodies: vec![body],
+                    outcome: Outcome::Consumed,
+                    transaction: None,
+                });
             }
             Ack::Client | Ack::ClientIndividual => {
-                subscription.held.push(Held { body, place, token: message.ack_token() });
+                self.deliveries += 1;
+                subscription.held.push(Held {
+                    serial: self.deliveries,
+                    body,
+                    place,
+                    token: message.ack_token(),
+                });
             }
         }
     }
 
     fn vanished(&mut self, message: &Message, scene: &mut Scene) {
-        let Some((body, place)) = self.recognise(message, scene) else { return };
-        let known = self.subscriptions.iter().chain(&self.ended).find(|known| *known.id == *message.subscription());
+        let Some((body, place)) = self.recognise(message, scene) else {
+            return;
+        };
+        let known = self
+            .subscriptions
+            .iter()
+            .chain(&self.ended)
+            .find(|known| *known.id == *message.subscription());
         if known.is_some_and(|known| known.ack == Ack::Auto && known.browse.is_none()) {
             scene.count("vanished on the way");
             scene.push(Event::Vanished { place, body });
@@ -635,12 +821,21 @@ impl Line {
         if message.body().starts_with(b"end:") {
             return None;
         }
-        let known = self.subscriptions.iter().chain(&self.ended).find(|known| *known.id == *message.subscription());
-        let place = known.and_then(|known| known.place).or_else(|| scene.place_of(message.destination()));
+        let known = self
+            .subscriptions
+            .iter()
+            .chain(&self.ended)
+            .find(|known| *known.id == *message.subscription());
+        let place = known
+            .and_then(|known| known.place)
+            .or_else(|| scene.place_of(message.destination()));
         match (known, Content::number(message.body()), place) {
             (Some(_), Some(body), Some(place)) => Some((body, place)),
             (_, _, _) => {
-                scene.complain(format!("a delivery that nobody asked for, from {}", message.destination()));
+                scene.complain(format!(
+                    "a delivery that nobody asked for, from {}",
+                    message.destination()
+                ));
                 None
             }
         }
@@ -648,8 +843,15 @@ impl Line {
 }
 
 /// What is wrong with a delivery by itself.
-pub(crate) fn flaw_of(message: &Message, content: &Content, promised: Option<(bool, u8)>, selective: bool) -> Option<&'static str> {
-    let priority = message.header("priority").and_then(|priority| priority.parse::<u8>().ok());
+pub(crate) fn flaw_of(
+    message: &Message,
+    content: &Content,
+    promised: Option<(bool, u8)>,
+    selective: bool,
+) -> Option<&'static str> {
+    let priority = message
+        .header("priority")
+        .and_then(|priority| priority.parse::<u8>().ok());
     let persistent = message.header("persistent") == Some("true");
     if **message.body() != *content.bytes {
         Some("with another body")

@@ -39,11 +39,19 @@ pub struct Drainer {
 
 impl Drainer {
     /// Begins to drain over a connection that was just made.
-    pub fn new(place: Place, destination: &str, durable: Option<DurableSubscription>, now: Now, scene: &mut Scene) -> Drainer {
+    pub fn new(
+        place: Place,
+        destination: &str,
+        durable: Option<DurableSubscription>,
+        now: Now,
+        scene: &mut Scene,
+    ) -> Drainer {
         let mut settings = ClientSettings::new("holdfast");
         settings.client_id = durable.map(|durable| durable.client_id.to_owned());
         let mut client = Client::new(settings, now);
-        let selector = durable.filter(|durable| durable.selective).map(|_| format!("color = '{SELECTED}'"));
+        let selector = durable
+            .filter(|durable| durable.selective)
+            .map(|_| format!("color = '{SELECTED}'"));
         client.subscribe(
             "drain",
             destination,
@@ -59,8 +67,25 @@ impl Drainer {
         let mark = format!("end:{number}");
         let to = destination.replace('>', "today");
         let headers = [("priority", "0"), ("color", SELECTED)];
-        client.send(&to, mark.as_bytes(), &SendOptions { persistent: true, headers: &headers, ..SendOptions::default() });
-        Drainer { client, place, consumer: Consumer(number), mark, bodies: Vec::new(), last: None, settlement: None, taken: Taken::Waiting }
+        client.send(
+            &to,
+            mark.as_bytes(),
+            &SendOptions {
+                persistent: true,
+                headers: &headers,
+                ..SendOptions::default()
+            },
+        );
+        Drainer {
+            client,
+            place,
+            consumer: Consumer(number),
+            mark,
+            bodies: Vec::new(),
+            last: None,
+            settlement: None,
+            taken: Taken::Waiting,
+        }
     }
 
     /// How far it is.
@@ -110,8 +135,15 @@ impl Drainer {
                     self.finish(scene);
                 }
             }
-            Told::BrowseEnd { .. } | Told::Error(_) | Told::Broken(_) | Told::Unexpected { .. } | Told::Silent { .. } => {
-                scene.complain(format!("during the drain of {}: {told:?}", scene.history.name(self.place)));
+            Told::BrowseEnd { .. }
+            | Told::Error(_)
+            | Told::Broken(_)
+            | Told::Unexpected { .. }
+            | Told::Silent { .. } => {
+                scene.complain(format!(
+                    "during the drain of {}: {told:?}",
+                    scene.history.name(self.place)
+                ));
             }
         }
     }

@@ -31,8 +31,18 @@ pub struct DurableSubscription {
 
 /// The durable subscriptions of the workload.
 pub const DURABLES: [DurableSubscription; 2] = [
-    DurableSubscription { client_id: "archive", name: "all", destination: TOPIC, selective: false },
-    DurableSubscription { client_id: "alarm", name: "red", destination: "/topic/news.>", selective: true },
+    DurableSubscription {
+        client_id: "archive",
+        name: "all",
+        destination: TOPIC,
+        selective: false,
+    },
+    DurableSubscription {
+        client_id: "alarm",
+        name: "red",
+        destination: "/topic/news.>",
+        selective: true,
+    },
 ];
 
 /// The history, the names in it, and the numbers that are given out.
@@ -67,7 +77,10 @@ impl Scene {
     pub fn beginning_at(large: usize, bodies: u64) -> Scene {
         let mut history = History::default();
         let queues = QUEUES.iter().map(|name| history.place(name)).collect();
-        let durables = DURABLES.iter().map(|durable| history.place(&format!("{}/{}", durable.client_id, durable.name))).collect();
+        let durables = DURABLES
+            .iter()
+            .map(|durable| history.subscription_place(&format!("{}/{}", durable.client_id, durable.name)))
+            .collect();
         let dead_letters = history.dead_letter_place("ActiveMQ.DLQ");
         Scene {
             history,
@@ -86,9 +99,25 @@ impl Scene {
 
     /// Every place, with what a drain subscribes to, the dead-letter queue last.
     pub fn places(&self) -> Vec<(Place, String, Option<DurableSubscription>)> {
-        let queues = self.queues.iter().zip(QUEUES).map(|(place, name)| (*place, format!("/queue/{name}"), None));
-        let durables = self.durables.iter().zip(DURABLES).map(|(place, durable)| (*place, durable.destination.to_owned(), Some(durable)));
-        queues.chain(durables).chain([(self.dead_letters, DEAD_LETTERS.to_owned(), None)]).collect()
+        let queues = self
+            .queues
+            .iter()
+            .zip(QUEUES)
+            .map(|(place, name)| (*place, format!("/queue/{name}"), None));
+        let durables = self
+            .durables
+            .iter()
+            .zip(DURABLES)
+            .map(|(place, durable)| (*place, durable.destination.to_owned(), Some(durable)));
+        queues
+            .chain(durables)
+            .chain([(self.dead_letters, DEAD_LETTERS.to_owned(), None)])
+            .collect()
+    }
+
+    /// Every queue's place.
+    pub(crate) fn queues(&self) -> Vec<Place> {
+        self.queues.clone()
     }
 
     pub(crate) fn queue(&self, index: usize) -> Place {
@@ -105,7 +134,10 @@ impl Scene {
             return Some(self.dead_letters);
         }
         let name = destination.strip_prefix("/queue/")?;
-        QUEUES.iter().position(|queue| *queue == name).map(|index| self.queues[index])
+        QUEUES
+            .iter()
+            .position(|queue| *queue == name)
+            .map(|index| self.queues[index])
     }
 
     /// A durable subscription's first SUBSCRIBE was confirmed.

@@ -26,13 +26,17 @@ impl Engine {
         request: Option<RequestId>,
         acknowledge: Acknowledge,
     ) {
-        let Acknowledge { consumer: id, first, last, outcome, transaction } = acknowledge;
+        let Acknowledge {
+            consumer: id,
+            first,
+            last,
+            outcome,
+            transaction,
+        } = acknowledge;
         let refusal = match self.consumers.get(&id) {
-            Some(consumer) if consumer.id.connection == connection => {
-                (transaction.is_some() && outcome == Disposition::Rejected).then(|| {
-                    illegal("Poison ack cannot be transacted: reject the message outside of the transaction")
-                })
-            }
+            Some(consumer) if consumer.id.connection == connection => (transaction.is_some()
+                && outcome == Disposition::Rejected)
+                .then(|| illegal("Poison ack cannot be transacted: reject the message outside of the transaction")),
             Some(_) | None => Some(illegal(format!("The subscription does not exist: {}", id.number))),
         };
         let refusal = refusal.or_else(|| transaction.and_then(|id| self.transaction(connection, id).err()));
@@ -40,16 +44,32 @@ impl Engine {
             self.effects.refused(connection, request, Sequence::NONE, refusal);
             return;
         }
-        let Some(consumer) = self.consumers.get_mut(&id) else { return };
+        let Some(consumer) = self.consumers.get_mut(&id) else {
+            return;
+        };
         let open = consumer.open(first, last);
-        let queues: Vec<ObjectId> = consumer.queues.iter().copied().collect();
-        let unchanged = self.unchanged(self.newest_of(queues));
-        if let Some(transaction) = transaction {
-            let after = self.acknowledge_in(id, transaction, &open, outcome, step);
-            self.effects.done(connection, request, after.max(unchanged));
+        let touched = open.iter().filter_map(|(_, what)| match what {
+            InFlight::Waiting { object, .. } => Some(*object),
+            InFlight::Copy => None,
+        });
+        let mut touched: Vec<ObjectId> = touched.collect();
+        touched.dedup();
+        if touched.is_empty() {
+            touched.extend(&consumer.queues);
+        }
+        let unchanged = self.unchanged(self.newest_of(touched));
+        if let Some(transaction) = transaction
+            && outcome != Disposition::Released
+        {
+            match self.enlist(id, transaction, open.iter().map(|(tag, _)| *tag)) {
+                Ok(()) => self.effects.done(connection, request, unchanged),
+                Err(refusal) => self.effects.refused(connection, request, unchanged, refusal),
+            }
             return;
         }
-        let Some(consumer) = self.consumers.get_mut(&id) else { return };
+        let Some(consumer) = self.consumers.get_mut(&id) else {
+            return;
+        };
         for (tag, _) in &open {
             consumer.land(*tag);
         }
@@ -61,43 +81,22 @@ impl Engine {
         match outcome {
             Disposition::Consumed => {
                 let after = self.consume(step, what.collect());
-                self.effects.done(connection, request, if after > Sequence::NONE { after } else { unchanged });
+                self.effects.done(
+                    connection,
+                    request,
+                    if after > Sequence::NONE { after } else { unchanged },
+                );
             }
             Disposition::Released => {
                 let after = self.give_back(step, what.map(|what| (what, true)).collect());
-                self.effects.done(connection, request, if after > Sequence::NONE { after } else { unchanged });
+                self.effects.done(
+                    connection,
+                    request,
+                    if after > Sequence::NONE { after } else { unchanged },
+                );
             }
             Disposition::Rejected => self.reject(step, connection, request, what.collect(), unchanged),
         }
-    }
-
-    fn acknowledge_in(
-        &mut self,
-        id: ConsumerId,
-        transaction: message::TransactionId,
-        open: &[(DeliveryTag, InFlight)],
-        outcome: Disposition,
-        step: &mut Step<'_>,
-    ) -> Sequence {
-        if outcome == Disposition::Released {
-            let Some(consumer) = self.consumers.get_mut(&id) else { return Sequence::NONE };
-            for (tag, _) in open {
-                consumer.land(*tag);
-            }
-            return self.give_back(step, open.iter().map(|(_, what)| (*what, true)).collect());
-        }
-        let (Some(consumer), Some(transaction_of)) =
-            (self.consumers.get_mut(&id), self.transactions.get_mut(&transaction))
-        else {
-            return Sequence::NONE;
-        };
-        for (tag, _) in open {
-            consumer.enlist(*tag, transaction);
-            transaction_of.acknowledged.push((id, *tag));
-        }
-        // What is acknowledged in a transaction takes no room.
-        self.awake.insert(id);
-        Sequence::NONE
     }
 
     /// Removes what was consumed; the newest record, if there is one.
@@ -117,7 +116,10 @@ impl Engine {
         for (object, mut numbers) in recorded {
             numbers.sort_unstable();
             for numbers in numbers.chunks(STEP_MESSAGES_MAX) {
-                let record = Record::Acknowledged(Waiting { object, numbers: numbers.to_vec() });
+                let record = Record::Acknowledged(Waiting {
+                    object,
+                    numbers: numbers.to_vec(),
+                });
                 after = after.max(self.record(step, &record).sequence);
             }
         }
@@ -126,7 +128,9 @@ impl Engine {
 
     /// Counts a message as consumed; removes it if it is not persistent. `true`: it is, and a record must remove it.
     pub(crate) fn consume_one(&mut self, object: ObjectId, position: Position) -> bool {
-        let Some(queue) = self.queues.get_mut(&object) else { return false };
+        let Some(queue) = self.queues.get_mut(&object) else {
+            return false;
+        };
         if !queue.in_flight.contains(&position.number) {
             return false;
         }
@@ -144,7 +148,9 @@ impl Engine {
 
     /// Removes a message that is not persistent.
     pub(crate) fn drop_volatile(&mut self, object: ObjectId, position: Position) {
-        let Some(queue) = self.queues.get_mut(&object) else { return };
+        let Some(queue) = self.queues.get_mut(&object) else {
+            return;
+        };
         if let Some(Taken::Memory(message)) = queue.backlog.take(position) {
             self.volatile_bytes -= message.bytes_held() as u64;
         }
@@ -162,7 +168,12 @@ impl Engine {
     ) {
         self.next_rejection += 1;
         let id = self.next_rejection;
-        let rejection = Rejection { connection, request, remaining: what.len() + 1, after: unchanged };
+        let rejection = Rejection {
+            connection,
+            request,
+            remaining: what.len() + 1,
+            after: unchanged,
+        };
         self.rejections.insert(id, rejection);
         for what in what {
             match what {
@@ -178,9 +189,17 @@ impl Engine {
         let mut back: BTreeMap<ObjectId, Vec<Position>> = BTreeMap::new();
         let mut counts: BTreeMap<ObjectId, Vec<(MessageNumber, u32)>> = BTreeMap::new();
         for (what, is_counted) in what {
-            let InFlight::Waiting { object, position } = what else { continue };
-            let Some(queue) = self.queues.get_mut(&object) else { continue };
-            let Some(found) = queue.backlog.get(position).filter(|_| queue.in_flight.contains(&position.number)) else {
+            let InFlight::Waiting { object, position } = what else {
+                continue;
+            };
+            let Some(queue) = self.queues.get_mut(&object) else {
+                continue;
+            };
+            let Some(found) = queue
+                .backlog
+                .get(position)
+                .filter(|_| queue.in_flight.contains(&position.number))
+            else {
                 continue;
             };
             back.entry(object).or_default().push(position);
@@ -198,14 +217,17 @@ impl Engine {
         for (object, mut counts) in counts {
             counts.sort_unstable();
             for counts in counts.chunks(STEP_MESSAGES_MAX) {
-                let record = Record::Redelivered { object, counts: counts.to_vec() };
+                let record = Record::Redelivered {
+                    object,
+                    counts: counts.to_vec(),
+                };
                 after = after.max(self.record(step, &record).sequence);
             }
         }
         for (object, positions) in back {
             if let Some(queue) = self.queues.get_mut(&object) {
                 positions.into_iter().for_each(|position| queue.give_back(position));
-                self.ready.push_back(object);
+                self.schedule(object);
             }
         }
         after
@@ -236,7 +258,9 @@ impl Engine {
         last_delivered: LastDelivered,
         request: Option<RequestId>,
     ) {
-        let Some(consumer) = self.consumers.remove(&id) else { return };
+        let Some(consumer) = self.consumers.remove(&id) else {
+            return;
+        };
         self.pattern_consumers.remove(&id);
         self.awake.remove(&id);
         self.browsing.remove(&id);
@@ -250,7 +274,9 @@ impl Engine {
         }
         let mut after = Sequence::NONE;
         for queue in &consumer.queues {
-            let Some(queue) = self.queues.get_mut(queue) else { continue };
+            let Some(queue) = self.queues.get_mut(queue) else {
+                continue;
+            };
             after = after.max(queue.newest);
             if consumer.browser.is_some() {
                 queue.browsers -= 1;
@@ -260,8 +286,13 @@ impl Engine {
             }
         }
         let tag_of = |number: MessageNumber| {
-            let is_it = |what: &InFlight| matches!(what, InFlight::Waiting { position, .. } if position.number == number);
-            consumer.flights.iter().find(|(_, flight)| is_it(&flight.what)).map(|(tag, _)| *tag)
+            let is_it =
+                |what: &InFlight| matches!(what, InFlight::Waiting { position, .. } if position.number == number);
+            consumer
+                .flights
+                .iter()
+                .find(|(_, flight)| is_it(&flight.what))
+                .map(|(tag, _)| *tag)
         };
         let counted = match last_delivered {
             LastDelivered::Unknown => DeliveryTag(u64::MAX),
@@ -272,7 +303,9 @@ impl Engine {
         let mut flights = consumer.flights;
         // What was acknowledged in an open transaction stays with it.
         flights.retain(|_, flight| {
-            let transaction = flight.transaction.and_then(|transaction| self.transactions.get_mut(&transaction));
+            let transaction = flight
+                .transaction
+                .and_then(|transaction| self.transactions.get_mut(&transaction));
             match (transaction, flight.what) {
                 (Some(transaction), InFlight::Waiting { object, position }) => {
                     transaction.orphans.push((object, position));
@@ -282,9 +315,23 @@ impl Engine {
                 (None, _) => true,
             }
         });
-        let queues = if consumer.browser.is_some() { Vec::new() } else { consumer.queues.into_iter().collect() };
+        let queues = if consumer.browser.is_some() {
+            Vec::new()
+        } else {
+            consumer.queues.into_iter().collect()
+        };
         let after = self.unchanged(after);
-        self.close_on(step, Closing { connection: id.connection, request, after, flights, counted, queues });
+        self.close_on(
+            step,
+            Closing {
+                connection: id.connection,
+                request,
+                after,
+                flights,
+                counted,
+                queues,
+            },
+        );
     }
 
     /// Goes on with giving back what a consumer had.
@@ -304,7 +351,7 @@ impl Engine {
         for id in closing.queues {
             if let Some(queue) = self.queues.get_mut(&id) {
                 queue.closing -= 1;
-                self.ready.push_back(id);
+                self.schedule(id);
             }
         }
         self.effects.done(closing.connection, closing.request, closing.after);

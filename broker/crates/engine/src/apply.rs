@@ -43,11 +43,19 @@ impl fmt::Display for Inconsistent {
 impl std::error::Error for Inconsistent {}
 
 fn no_object(object: ObjectId) -> Inconsistent {
-    Inconsistent { object, number: None, what: "there is no such object" }
+    Inconsistent {
+        object,
+        number: None,
+        what: "there is no such object",
+    }
 }
 
 fn wrong(object: ObjectId, number: MessageNumber, what: &'static str) -> Inconsistent {
-    Inconsistent { object, number: Some(number), what }
+    Inconsistent {
+        object,
+        number: Some(number),
+        what,
+    }
 }
 
 impl Engine {
@@ -55,17 +63,13 @@ impl Engine {
     pub(crate) fn record(&mut self, step: &mut Step<'_>, record: &Record) -> Ticket {
         let ticket = step.store.append(record);
         let confirmed = step.store.confirmed();
-        self.apply(record, &ticket, confirmed).expect("what is recorded was decided from this very state");
+        self.apply(record, &ticket, confirmed)
+            .expect("what is recorded was decided from this very state");
         ticket
     }
 
     /// Applies a record; `confirmed` is the newest confirmed one.
-    pub(crate) fn apply(
-        &mut self,
-        record: &Record,
-        ticket: &Ticket,
-        confirmed: Sequence,
-    ) -> Result<(), Inconsistent> {
+    pub(crate) fn apply(&mut self, record: &Record, ticket: &Ticket, confirmed: Sequence) -> Result<(), Inconsistent> {
         let sequence = ticket.sequence;
         match record {
             Record::Created { object, definition } => self.create(*object, definition, sequence)?,
@@ -73,7 +77,13 @@ impl Engine {
             Record::Sent(sent) => self.arrive(sent, sequence, ticket.message_place(0), confirmed)?,
             Record::Acknowledged(waiting) | Record::Expired(waiting) => self.remove(waiting, sequence)?,
             Record::Moved { object, number, sent } => {
-                self.remove(&Waiting { object: *object, numbers: vec![*number] }, sequence)?;
+                self.remove(
+                    &Waiting {
+                        object: *object,
+                        numbers: vec![*number],
+                    },
+                    sequence,
+                )?;
                 self.arrive(sent, sequence, ticket.message_place(0), confirmed)?;
             }
             Record::Redelivered { object, counts } => {
@@ -124,7 +134,13 @@ impl Engine {
     }
 
     fn create(&mut self, object: ObjectId, definition: &Definition, sequence: Sequence) -> Result<(), Inconsistent> {
-        let refused = |what| Err(Inconsistent { object, number: None, what });
+        let refused = |what| {
+            Err(Inconsistent {
+                object,
+                number: None,
+                what,
+            })
+        };
         if self.queues.contains_key(&object) || self.topics.contains_key(&object) {
             return refused("created twice");
         }
@@ -145,12 +161,19 @@ impl Engine {
     ) -> Result<(), &'static str> {
         match definition {
             Definition::Queue { name } => {
-                let destination = Destination { kind: Kind::Queue, name: Arc::clone(name) };
+                let destination = Destination {
+                    kind: Kind::Queue,
+                    name: Arc::clone(name),
+                };
                 self.name(&destination, object)?;
-                self.queues.insert(object, Queue::new(object, Role::Queue(destination), newest));
+                self.queues
+                    .insert(object, Queue::new(object, Role::Queue(destination), newest));
             }
             Definition::Topic { name } => {
-                let destination = Destination { kind: Kind::Topic, name: Arc::clone(name) };
+                let destination = Destination {
+                    kind: Kind::Topic,
+                    name: Arc::clone(name),
+                };
                 self.name(&destination, object)?;
                 let mut topic = Topic::new(destination, None, newest);
                 self.durables_of(&topic.destination).for_each(|durable| {
@@ -158,7 +181,13 @@ impl Engine {
                 });
                 self.topics.insert(object, topic);
             }
-            Definition::Durable { client_id, name, destinations, selector, no_local } => {
+            Definition::Durable {
+                client_id,
+                name,
+                destinations,
+                selector,
+                no_local,
+            } => {
                 let selector = match selector.as_deref().map(Selector::parse).transpose() {
                     Ok(selector) => selector.map(Arc::new),
                     Err(_) => return Err("its selector cannot be parsed"),
@@ -171,7 +200,10 @@ impl Engine {
                     if destination.is_pattern() {
                         self.pattern_durables.insert(object);
                     }
-                    self.durables_by_topic.entry(destination.clone()).or_default().insert(object);
+                    self.durables_by_topic
+                        .entry(destination.clone())
+                        .or_default()
+                        .insert(object);
                 }
                 let durable = Durable {
                     client_id: Arc::clone(client_id),
@@ -186,7 +218,8 @@ impl Engine {
                         topic.newest = newest;
                     }
                 }
-                self.queues.insert(object, Queue::new(object, Role::Durable(durable), newest));
+                self.queues
+                    .insert(object, Queue::new(object, Role::Durable(durable), newest));
             }
         }
         Ok(())
@@ -210,7 +243,8 @@ impl Engine {
                 self.names.remove(destination);
             }
             Role::Durable(durable) => {
-                self.durables.remove(&(Arc::clone(&durable.client_id), Arc::clone(&durable.name)));
+                self.durables
+                    .remove(&(Arc::clone(&durable.client_id), Arc::clone(&durable.name)));
                 self.pattern_durables.remove(&object);
                 for topic in self.topics_of(&durable.destinations) {
                     if let Some(topic) = self.topics.get_mut(&topic) {
@@ -253,7 +287,9 @@ impl Engine {
             let durable = self.queues.get(object).and_then(Queue::durable);
             durable.is_some_and(|durable| durable.destinations.iter().any(|pattern| pattern.covers(topic)))
         });
-        patterns.chain(self.durables_by_topic.get(topic).into_iter().flatten()).copied()
+        patterns
+            .chain(self.durables_by_topic.get(topic).into_iter().flatten())
+            .copied()
     }
 
     fn arrive(
@@ -299,7 +335,10 @@ impl Engine {
         let queue = self.queues.get_mut(&object).ok_or_else(|| no_object(object))?;
         queue.newest = sequence;
         for number in &waiting.numbers {
-            let taken = queue.backlog.locate(*number).and_then(|position| queue.backlog.take(position));
+            let taken = queue
+                .backlog
+                .locate(*number)
+                .and_then(|position| queue.backlog.take(position));
             match taken {
                 Some(Taken::Stored(_)) => queue.forget(*number),
                 Some(Taken::Memory(_)) | None => {

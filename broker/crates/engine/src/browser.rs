@@ -22,6 +22,8 @@ pub(crate) struct Browser {
     /// Queues to look through, the one at hand first, and the last number that is looked at in each.
     pub(crate) queues: VecDeque<(ObjectId, MessageNumber)>,
     pub(crate) cursors: Cursors,
+    /// Messages passed since bodies were last asked for.
+    pub(crate) passed: usize,
     /// The newest record that what it has seen rests on.
     pub(crate) after: Sequence,
     /// Its queues are not all known yet.
@@ -56,7 +58,9 @@ impl Engine {
     pub(crate) fn look_through(&mut self, step: &mut Step<'_>, id: ConsumerId) {
         loop {
             step.spend(1);
-            let Some(consumer) = self.consumers.get_mut(&id) else { return };
+            let Some(consumer) = self.consumers.get_mut(&id) else {
+                return;
+            };
             let room = consumer.room();
             let Some(browser) = &mut consumer.browser else { return };
             if browser.is_ended || browser.is_attaching {
@@ -65,7 +69,8 @@ impl Engine {
             let Some((object, last)) = browser.queues.front().copied() else {
                 browser.is_ended = true;
                 let after = browser.after;
-                self.effects.event(id.connection, after, Event::BrowseEnd { consumer: id });
+                self.effects
+                    .event(id.connection, after, Event::BrowseEnd { consumer: id });
                 return;
             };
             let Some(queue) = self.queues.get_mut(&object) else {
@@ -89,17 +94,26 @@ impl Engine {
             let in_hand = self.in_hand.as_ref().filter(|(number, _)| *number == position.number);
             let message = match &found.body {
                 BodyAt::Memory(message) => Some(Arc::clone(message)),
-                BodyAt::Stored(_) => {
-                    in_hand.map(|(_, message)| Arc::clone(message)).or_else(|| self.cache.get(position.number))
-                }
+                BodyAt::Stored(_) => in_hand
+                    .map(|(_, message)| Arc::clone(message))
+                    .or_else(|| self.cache.get(position.number)),
             };
             let Some(message) = message else {
-                self.read_for_browser(step, id, object);
+                self.read_for_browser(step, id, object, position.number);
                 return;
             };
             browser.cursors.advance(position);
-            let seen = Selectable { message: &message, number: found.number, redeliveries: found.redeliveries };
-            if consumer.selector.as_ref().is_some_and(|selector| !selector.matches(&seen)) {
+            browser.passed += 1;
+            let seen = Selectable {
+                message: &message,
+                number: found.number,
+                redeliveries: found.redeliveries,
+            };
+            if consumer
+                .selector
+                .as_ref()
+                .is_some_and(|selector| !selector.matches(&seen))
+            {
                 continue;
             }
             let redelivered = found.redeliveries > 0 || position.number <= queue.mark.recovered;
@@ -117,14 +131,25 @@ impl Engine {
         }
     }
 
-    /// Asks for the bodies that a browser needs next.
-    fn read_for_browser(&mut self, step: &mut Step<'_>, id: ConsumerId, object: ObjectId) {
-        let Some(browser) = self.consumers.get(&id).and_then(|consumer| consumer.browser.as_ref()) else { return };
+    /// Asks for the bodies that a browser needs next, `first` first of all.
+    fn read_for_browser(&mut self, step: &mut Step<'_>, id: ConsumerId, object: ObjectId, first: MessageNumber) {
+        let browser = self
+            .consumers
+            .get_mut(&id)
+            .and_then(|consumer| consumer.browser.as_mut());
+        let Some(browser) = browser else { return };
+        let waiter = Waiter::Browser(id, object);
+        if browser.passed < self.settings.read_ahead_messages / 2 && self.reads.is_waiting(first, waiter) {
+            return;
+        }
+        browser.passed = 0;
         let Some(queue) = self.queues.get(&object) else { return };
         let mut cursors = browser.cursors;
         let (mut asked, mut bytes) = (0, 0);
         for _ in 0..self.settings.read_ahead_messages.max(1) {
-            let Some((position, found)) = queue.backlog.next(&cursors) else { return };
+            let Some((position, found)) = queue.backlog.next(&cursors) else {
+                return;
+            };
             cursors.advance(position);
             let BodyAt::Stored(place) = found.body else { continue };
             if found.set_aside || self.cache.contains(found.number) {
@@ -135,7 +160,7 @@ impl Engine {
                 return;
             }
             asked += 1;
-            self.reads.ask(step.store, found.number, place, Waiter::Browser(id, object));
+            self.reads.ask(step.store, found.number, place, waiter);
         }
     }
 }

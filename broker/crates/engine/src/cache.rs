@@ -50,7 +50,14 @@ impl BodyCache {
         self.clock += 1;
         self.bytes += bytes;
         self.by_use.insert(self.clock, number);
-        self.kept.insert(number, Kept { message, bytes, used: self.clock });
+        self.kept.insert(
+            number,
+            Kept {
+                message,
+                bytes,
+                used: self.clock,
+            },
+        );
         while self.bytes > self.bytes_max
             && let Some((_, oldest)) = self.by_use.pop_first()
         {
@@ -90,7 +97,14 @@ mod tests {
 
     fn message(length: usize) -> Arc<Message> {
         let queue = Destination::queue("Q").expect("a good name");
-        Arc::new(Message::new("m", queue, Body { kind: BodyKind::Bytes, bytes: vec![0; length].into() }))
+        Arc::new(Message::new(
+            "m",
+            queue,
+            Body {
+                kind: BodyKind::Bytes,
+                bytes: vec![0; length].into(),
+            },
+        ))
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The durable state as a checkpoint holds it, and back.
 //!
-//! Layout of the catalog, little endian: version (u8) · next object id (u32) · highest message number (u64) · count of objects (u32) and for each: id (u32) · [`Definition`] · dispatched-through mark (u64) · ordinal of the
+//! Layout of the catalog, little endian: version (u8) · newest record (u64) · next object id (u32) · highest message number (u64) · count of objects (u32) and for each: id (u32) · [`Definition`] · dispatched-through mark (u64) · ordinal of the
 //! next piece of duplicate ids (u64) · count (u8) of priorities with pages and for each: priority (u8), ordinal of its next page (u64). Pages and duplicate ids are pieces of their own.
 //! Temporary destinations and messages that are not persistent are in none of it. Proved by `tests/engine/recovery.rs`.
 
@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
 use message::{MessageNumber, Sequence};
-use record::{
-    Definition, Image, Malformed, ObjectId, Piece, PieceContent, PieceKey, PieceReference, Reader,
-};
+use record::{Definition, Image, Malformed, ObjectId, Piece, PieceContent, PieceKey, PieceReference, Reader};
 
 use crate::apply::FIRST_TEMPORARY;
 use crate::engine::Engine;
@@ -21,12 +19,17 @@ const VERSION: u8 = 1;
 impl Engine {
     /// The durable state as it is right after the newest record: what changed is shared until it changes again.
     pub fn image(&mut self) -> Image {
-        Image { through: self.newest, catalog: self.catalog(), pieces: self.pieces() }
+        Image {
+            through: self.newest,
+            catalog: self.catalog(),
+            pieces: self.pieces(),
+        }
     }
 
     fn catalog(&self) -> Bytes {
         let mut out = Vec::new();
         out.put_u8(VERSION);
+        out.put_u64_le(self.newest.0);
         out.put_u32_le(self.next_object);
         out.put_u64_le(self.highest.0);
         let queues = self.queues.values().filter(|queue| queue.is_recorded());
@@ -35,7 +38,10 @@ impl Engine {
         out.put_u32_le(u32::try_from(count).expect("object ids are 32 bits wide"));
         for (id, topic) in topics {
             out.put_u32_le(id.0);
-            Definition::Topic { name: Arc::clone(&topic.destination.name) }.encode(&mut out);
+            Definition::Topic {
+                name: Arc::clone(&topic.destination.name),
+            }
+            .encode(&mut out);
             out.put_u64_le(0);
             out.put_u64_le(topic.duplicates.next_ordinal());
             out.put_u8(0);
@@ -59,20 +65,30 @@ impl Engine {
         let mut pieces = Vec::new();
         for (object, topic) in self.topics.iter_mut().filter(|(_, topic)| topic.owner.is_none()) {
             pieces.extend(topic.duplicates.image().map(|(ordinal, stored, content)| Piece {
-                key: PieceKey::Duplicates { object: *object, ordinal },
+                key: PieceKey::Duplicates {
+                    object: *object,
+                    ordinal,
+                },
                 stored,
                 content: PieceContent::Duplicates(content),
             }));
         }
         for (object, queue) in self.queues.iter_mut().filter(|(_, queue)| queue.is_recorded()) {
             pieces.extend(queue.duplicates.image().map(|(ordinal, stored, content)| Piece {
-                key: PieceKey::Duplicates { object: *object, ordinal },
+                key: PieceKey::Duplicates {
+                    object: *object,
+                    ordinal,
+                },
                 stored,
                 content: PieceContent::Duplicates(content),
             }));
             for (priority, lane) in queue.backlog.lanes_mut() {
                 pieces.extend(lane.image().map(|(ordinal, stored, page)| Piece {
-                    key: PieceKey::Page { object: *object, priority, ordinal },
+                    key: PieceKey::Page {
+                        object: *object,
+                        priority,
+                        ordinal,
+                    },
                     stored,
                     content: PieceContent::Page(page),
                 }));
@@ -85,7 +101,11 @@ impl Engine {
     pub fn stored(&mut self, stored: &[(PieceKey, PieceReference)]) {
         for (key, reference) in stored {
             match key {
-                PieceKey::Page { object, priority, ordinal } => {
+                PieceKey::Page {
+                    object,
+                    priority,
+                    ordinal,
+                } => {
                     if let Some(queue) = self.queues.get_mut(object) {
                         queue.backlog.stored(*priority, *ordinal, *reference);
                     }
@@ -113,6 +133,7 @@ impl Engine {
         if reader.u8()? != VERSION {
             return Err(Malformed("catalog: unknown version"));
         }
+        self.newest = Sequence(reader.u64()?);
         let next_object = reader.u32()?;
         self.highest = reader.number()?;
         let objects = reader.list(24, |reader| {
@@ -165,18 +186,33 @@ impl Engine {
         content: PieceContent,
     ) -> Result<(), Malformed> {
         match (key, content) {
-            (PieceKey::Page { object, priority, ordinal }, PieceContent::Page(page)) => {
-                let queue = self.queues.get_mut(&object).ok_or(Malformed("page: of an unknown object"))?;
+            (
+                PieceKey::Page {
+                    object,
+                    priority,
+                    ordinal,
+                },
+                PieceContent::Page(page),
+            ) => {
+                let queue = self
+                    .queues
+                    .get_mut(&object)
+                    .ok_or(Malformed("page: of an unknown object"))?;
                 let last = page.entries.last().map_or(MessageNumber(0), |entry| entry.number);
                 self.highest = self.highest.max(last);
-                queue.backlog.restore(priority, ordinal, page, reference).map_err(Malformed)
+                queue
+                    .backlog
+                    .restore(priority, ordinal, page, reference)
+                    .map_err(Malformed)
             }
             (PieceKey::Duplicates { object, ordinal }, PieceContent::Duplicates(ids)) => {
                 let duplicates = match self.queues.get_mut(&object) {
                     Some(queue) => &mut queue.duplicates,
                     None => {
                         let topic = self.topics.get_mut(&object);
-                        &mut topic.ok_or(Malformed("duplicate ids: of an unknown object"))?.duplicates
+                        &mut topic
+                            .ok_or(Malformed("duplicate ids: of an unknown object"))?
+                            .duplicates
                     }
                 };
                 duplicates.restore(ordinal, ids, reference).map_err(Malformed)
@@ -191,9 +227,9 @@ impl Engine {
 
 fn definition(queue: &Queue) -> Definition {
     match &queue.role {
-        Role::Queue(destination) | Role::Temporary(destination, _) => {
-            Definition::Queue { name: Arc::clone(&destination.name) }
-        }
+        Role::Queue(destination) | Role::Temporary(destination, _) => Definition::Queue {
+            name: Arc::clone(&destination.name),
+        },
         Role::Durable(durable) => Definition::Durable {
             client_id: Arc::clone(&durable.client_id),
             name: Arc::clone(&durable.name),

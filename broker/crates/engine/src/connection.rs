@@ -44,7 +44,10 @@ impl Engine {
                     );
                     let refusal = Refusal::new(RefusalKind::InvalidClientId, text);
                     self.effects.refused(connection, request, Sequence::NONE, refusal);
-                    self.effects.push(Effect::Close { connection, after: Sequence::NONE });
+                    self.effects.push(Effect::Close {
+                        connection,
+                        after: Sequence::NONE,
+                    });
                     return;
                 }
                 Some(_) | None => {
@@ -65,15 +68,23 @@ impl Engine {
 
     /// Ends everything that a connection had.
     pub(crate) fn end_connection(&mut self, step: &mut Step<'_>, id: ConnectionId) {
-        let Some(connection) = self.connections.get(&id) else { return };
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
         for transaction in connection.transactions.clone() {
             self.roll_back(step, transaction);
         }
-        let consumers = self.connections.get(&id).map(|connection| connection.consumers.clone()).unwrap_or_default();
+        let consumers = self
+            .connections
+            .get(&id)
+            .map(|connection| connection.consumers.clone())
+            .unwrap_or_default();
         for consumer in consumers {
             self.close(step, consumer, LastDelivered::Unknown, None);
         }
-        let Some(connection) = self.connections.remove(&id) else { return };
+        let Some(connection) = self.connections.remove(&id) else {
+            return;
+        };
         if let Some(client_id) = connection.client_id {
             self.clients.remove(&client_id);
         }
@@ -100,7 +111,10 @@ impl Engine {
             let text = format!("{destination} is not the name of a temporary destination");
             Some(Refusal::new(RefusalKind::InvalidDestination, text))
         } else if self.names.contains_key(destination) {
-            Some(Refusal::new(RefusalKind::InvalidDestination, format!("The destination {destination} exists already.")))
+            Some(Refusal::new(
+                RefusalKind::InvalidDestination,
+                format!("The destination {destination} exists already."),
+            ))
         } else {
             self.too_many_destinations()
         };
@@ -109,13 +123,19 @@ impl Engine {
             return;
         }
         let object = ObjectId(self.next_temporary);
-        self.next_temporary = self.next_temporary.checked_add(1).expect("2^31 temporary destinations in one epoch");
+        self.next_temporary = self
+            .next_temporary
+            .checked_add(1)
+            .expect("2^31 temporary destinations in one epoch");
         self.names.insert(destination.clone(), object);
         if destination.kind.is_queue() {
             let role = Role::Temporary(destination.clone(), connection);
             self.queues.insert(object, Queue::new(object, role, Sequence::NONE));
         } else {
-            self.topics.insert(object, Topic::new(destination.clone(), Some(connection), Sequence::NONE));
+            self.topics.insert(
+                object,
+                Topic::new(destination.clone(), Some(connection), Sequence::NONE),
+            );
         }
         if let Some(connection) = self.connections.get_mut(&connection) {
             connection.temporaries.insert(destination.clone());
@@ -131,11 +151,18 @@ impl Engine {
         request: Option<RequestId>,
         destination: &Destination,
     ) {
-        let owned = self.connections.get(&connection).is_some_and(|owner| owner.temporaries.contains(destination));
+        let owned = self
+            .connections
+            .get(&connection)
+            .is_some_and(|owner| owner.temporaries.contains(destination));
         let refusal = if !owned {
-            Some(Refusal::new(RefusalKind::InvalidDestination, format!("The destination {destination} does not exist.")))
+            Some(Refusal::new(
+                RefusalKind::InvalidDestination,
+                format!("The destination {destination} does not exist."),
+            ))
         } else {
-            self.user_of(destination).map(|consumer| illegal(still_used(destination, consumer)))
+            self.user_of(destination)
+                .map(|consumer| illegal(still_used(destination, consumer)))
         };
         match refusal {
             Some(refusal) => self.effects.refused(connection, request, Sequence::NONE, refusal),
@@ -155,13 +182,20 @@ impl Engine {
         if let Some(queue) = self.queues.get(object) {
             let looks = |consumer: &&crate::consumer::Consumer| consumer.queues.contains(object);
             let browser = || self.consumers.values().find(looks).map(|consumer| consumer.id);
-            return queue.members().next().or_else(|| if queue.browsers > 0 { browser() } else { None });
+            return queue
+                .members()
+                .next()
+                .or_else(|| if queue.browsers > 0 { browser() } else { None });
         }
-        self.topics.get(object).and_then(|topic| topic.subscribers.first().copied())
+        self.topics
+            .get(object)
+            .and_then(|topic| topic.subscribers.first().copied())
     }
 
     fn drop_temporary(&mut self, destination: &Destination) {
-        let Some(object) = self.names.remove(destination) else { return };
+        let Some(object) = self.names.remove(destination) else {
+            return;
+        };
         if let Some(queue) = self.queues.remove(&object) {
             self.volatile_bytes -= queue.backlog.volatile_bytes();
             for consumer in queue.members() {
@@ -186,7 +220,11 @@ impl Engine {
     fn end_without_destination(&mut self, consumer: ConsumerId, destination: &Destination) {
         let text = format!("The destination {destination} does not exist.");
         let reason = Refusal::new(RefusalKind::InvalidDestination, text);
-        self.effects.event(consumer.connection, Sequence::NONE, Event::ConsumerEnded { consumer, reason });
+        self.effects.event(
+            consumer.connection,
+            Sequence::NONE,
+            Event::ConsumerEnded { consumer, reason },
+        );
     }
 }
 

@@ -25,10 +25,7 @@ pub(crate) struct Flight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InFlight {
     /// A message of a queue or durable subscription, which waits there for its fate.
-    Waiting {
-        object: ObjectId,
-        position: Position,
-    },
+    Waiting { object: ObjectId, position: Position },
     /// A topic's message, or a look at one: nothing remains of it.
     Copy,
 }
@@ -57,6 +54,8 @@ pub(crate) struct Consumer {
     pub(crate) browser: Option<Browser>,
     prefetch: u32,
     pulls: u64,
+    /// Its subscription is not answered yet: nothing goes to it before.
+    pub(crate) is_starting: bool,
     /// Queues and durable subscriptions that serve it.
     pub(crate) queues: BTreeSet<ObjectId>,
     /// Topics that it hears.
@@ -99,6 +98,7 @@ impl Consumer {
             browser: wish.browser,
             prefetch: wish.prefetch,
             pulls: 0,
+            is_starting: true,
             queues: BTreeSet::new(),
             topics: BTreeSet::new(),
             passed_over: VecDeque::new(),
@@ -113,6 +113,9 @@ impl Consumer {
 
     /// How many more deliveries it may be sent.
     pub(crate) fn room(&self) -> usize {
+        if self.is_starting {
+            return 0;
+        }
         if self.prefetch == 0 {
             return usize::try_from(self.pulls).unwrap_or(usize::MAX);
         }
@@ -131,7 +134,13 @@ impl Consumer {
         self.last_tag += 1;
         self.pulls = self.pulls.saturating_sub(1);
         let tag = DeliveryTag(self.last_tag);
-        self.flights.insert(tag, Flight { what, transaction: None });
+        self.flights.insert(
+            tag,
+            Flight {
+                what,
+                transaction: None,
+            },
+        );
         tag
     }
 
@@ -168,7 +177,10 @@ impl Consumer {
         if first > last {
             return Vec::new();
         }
-        let open = self.flights.range(first..=last).filter(|(_, flight)| flight.transaction.is_none());
+        let open = self
+            .flights
+            .range(first..=last)
+            .filter(|(_, flight)| flight.transaction.is_none());
         open.map(|(tag, flight)| (*tag, flight.what)).collect()
     }
 

@@ -10,8 +10,8 @@ use message::{ConnectionId, Destination, Kind, Message, MessageNumber, Property,
 use record::{ObjectId, Record, Sent, Waiting};
 
 use crate::backlog::{BodyAt, Position};
-use crate::engine::{Damaged, Engine};
 use crate::effect::Effect;
+use crate::engine::{Damaged, Engine};
 use crate::reads::Waiter;
 use crate::send::Arrival;
 use crate::settings::{DEAD_LETTER_CAUSE, ORIGINAL_EXPIRATION};
@@ -73,8 +73,13 @@ impl Engine {
             Cause::Rejected(id) => Some(id),
             Cause::Expired => None,
         };
-        let Some(queue) = self.queues.get_mut(&object) else { return self.buried(rejection, Sequence::NONE) };
-        let found = queue.backlog.get(position).filter(|_| queue.in_flight.contains(&position.number));
+        let Some(queue) = self.queues.get_mut(&object) else {
+            return self.buried(rejection, Sequence::NONE);
+        };
+        let found = queue
+            .backlog
+            .get(position)
+            .filter(|_| queue.in_flight.contains(&position.number));
         let Some(found) = found.filter(|found| !found.set_aside) else {
             // Purged meanwhile, or damaged.
             let newest = queue.newest;
@@ -101,8 +106,10 @@ impl Engine {
             Some(_) | None => self.cache.get(position.number),
         };
         let Some(message) = body else {
-            self.dead_letters.insert((object, position.number), DeadLetter { position, cause });
-            self.reads.ask(step.store, position.number, place, Waiter::DeadLetter(object));
+            self.dead_letters
+                .insert((object, position.number), DeadLetter { position, cause });
+            self.reads
+                .ask(step.store, position.number, place, Waiter::DeadLetter(object));
             return;
         };
         let after = self.relocate(step, object, position, cause, &message);
@@ -119,7 +126,10 @@ impl Engine {
         message: &Arc<Message>,
     ) -> Sequence {
         let name = Arc::clone(&self.settings.dead_letter_queue);
-        let destination = Destination { kind: Kind::Queue, name };
+        let destination = Destination {
+            kind: Kind::Queue,
+            name,
+        };
         let dead_letters = self.ensure(step, &destination);
         let is_durable = self.queues.get(&object).is_some_and(|queue| queue.durable().is_some());
         let duplicate_id: Option<Arc<str>> =
@@ -147,7 +157,11 @@ impl Engine {
         if let Some(queue) = self.queues.get_mut(&dead_letters) {
             queue.counters.enqueued += 1;
         }
-        let record = Record::Moved { object, number: position.number, sent };
+        let record = Record::Moved {
+            object,
+            number: position.number,
+            sent,
+        };
         let after = self.record(step, &record).sequence;
         self.cache.insert(number, dead);
         self.arrived(step, &arrival);
@@ -157,7 +171,10 @@ impl Engine {
     /// Removes a persistent message for good.
     fn discard(&mut self, step: &mut Step<'_>, object: ObjectId, position: Position, cause: Cause) -> Sequence {
         self.count_buried(object, cause, false);
-        let waiting = Waiting { object, numbers: vec![position.number] };
+        let waiting = Waiting {
+            object,
+            numbers: vec![position.number],
+        };
         let record = match cause {
             Cause::Rejected(_) => Record::Acknowledged(waiting),
             Cause::Expired => Record::Expired(waiting),
@@ -179,13 +196,16 @@ impl Engine {
     /// One message of a rejection has gone; answers if it was the last.
     pub(crate) fn buried(&mut self, rejection: Option<u64>, after: Sequence) {
         let Some(id) = rejection else { return };
-        let Some(rejection) = self.rejections.get_mut(&id) else { return };
+        let Some(rejection) = self.rejections.get_mut(&id) else {
+            return;
+        };
         rejection.after = rejection.after.max(after);
         rejection.remaining -= 1;
         if rejection.remaining == 0
             && let Some(rejection) = self.rejections.remove(&id)
         {
-            self.effects.done(rejection.connection, rejection.request, rejection.after);
+            self.effects
+                .done(rejection.connection, rejection.request, rejection.after);
         }
     }
 
@@ -199,8 +219,13 @@ impl Engine {
     ) {
         for waiter in waiters {
             let object = waiter.object();
-            let Some(queue) = self.queues.get(&object) else { continue };
-            let found = queue.backlog.locate(number).and_then(|position| queue.backlog.get(position));
+            let Some(queue) = self.queues.get(&object) else {
+                continue;
+            };
+            let found = queue
+                .backlog
+                .locate(number)
+                .and_then(|position| queue.backlog.get(position));
             if found.is_none_or(|found| found.set_aside) {
                 continue;
             }
@@ -214,7 +239,11 @@ impl Engine {
                 }
             }
             self.totals.set_aside += 1;
-            self.effects.push(Effect::Damaged { object: label, number, text: damaged.0.clone() });
+            self.effects.push(Effect::Damaged {
+                object: label,
+                number,
+                text: damaged.0.clone(),
+            });
         }
     }
 }
@@ -228,7 +257,10 @@ fn dead_letter(message: &Message, destination: Destination, cause: Cause) -> Mes
     }
     let text = match cause {
         Cause::Rejected(_) => REJECTED.to_owned(),
-        Cause::Expired => format!("java.lang.Throwable: Message Expired. Expiration:{}", message.expiration),
+        Cause::Expired => format!(
+            "java.lang.Throwable: Message Expired. Expiration:{}",
+            message.expiration
+        ),
     };
     Message {
         original_destination: Some(message.destination.clone()),

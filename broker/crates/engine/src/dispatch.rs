@@ -67,8 +67,12 @@ impl Dispatch<'_, '_, '_> {
             if self.step.is_over() {
                 return true;
             }
-            let Some((interest, turn)) = self.queue.next_turn(&idle) else { return false };
-            let Some(consumer) = self.consumers.get_mut(&turn.consumer) else { return false };
+            let Some((interest, turn)) = self.queue.next_turn(&idle) else {
+                return false;
+            };
+            let Some(consumer) = self.consumers.get_mut(&turn.consumer) else {
+                return false;
+            };
             if consumer.room() == 0 {
                 if self.queue.set_full(turn.consumer) {
                     consumer.passed_over.push_back(self.queue.id);
@@ -94,7 +98,9 @@ impl Dispatch<'_, '_, '_> {
             if self.step.is_over() {
                 return Look::Over;
             }
-            let Some(interest) = self.queue.interests.get_mut(&id) else { return Look::Nothing };
+            let Some(interest) = self.queue.interests.get_mut(&id) else {
+                return Look::Nothing;
+            };
             let Some((position, source, found)) = interest.peek(&self.queue.backlog) else {
                 if self.unpark(id) {
                     continue;
@@ -125,20 +131,31 @@ impl Dispatch<'_, '_, '_> {
                 BodyAt::Stored(_) => match self.body(found.number) {
                     Some(message) => message,
                     None => {
-                        self.read_ahead(id);
+                        self.read_ahead(id, found.number);
                         return Look::Nothing;
                     }
                 },
             };
-            let Some(interest) = self.queue.interests.get_mut(&id) else { return Look::Nothing };
+            let Some(interest) = self.queue.interests.get_mut(&id) else {
+                return Look::Nothing;
+            };
             if let Some(selector) = &interest.selector {
-                let seen = Selectable { message: &message, number: found.number, redeliveries: found.redeliveries };
+                let seen = Selectable {
+                    message: &message,
+                    number: found.number,
+                    redeliveries: found.redeliveries,
+                };
                 if !selector.matches(&seen) {
                     interest.pass(position, source);
                     continue;
                 }
             }
-            return Look::Found(Candidate { position, source, found, message });
+            return Look::Found(Candidate {
+                position,
+                source,
+                found,
+                message,
+            });
         }
     }
 
@@ -149,16 +166,29 @@ impl Dispatch<'_, '_, '_> {
         }
     }
 
-    /// Asks for the bodies that an interest needs next.
-    fn read_ahead(&mut self, id: u32) {
-        let Some(interest) = self.queue.interests.get(&id) else { return };
+    /// Asks for the bodies that an interest needs next, `first` first of all; many at a time rather than one after each.
+    fn read_ahead(&mut self, id: u32, first: MessageNumber) {
+        let Some(interest) = self.queue.interests.get_mut(&id) else {
+            return;
+        };
         let (mut asked, mut bytes) = (0, 0);
         let (asked_max, bytes_max) = (self.settings.read_ahead_messages.max(1), self.settings.read_ahead_bytes);
+        let waiter = Waiter::Consumers(self.queue.id);
+        if interest.passed < asked_max / 2 && self.reads.is_waiting(first, waiter) {
+            return;
+        }
+        interest.passed = 0;
+        let interest = &*interest;
         let wanted = if interest.selector.is_some() {
             asked_max
         } else {
             let room = |turn: &crate::interest::Turn| self.consumers.get(&turn.consumer).map_or(0, Consumer::room);
-            let room = interest.ready.iter().take(asked_max).map(room).fold(0, usize::saturating_add);
+            let room = interest
+                .ready
+                .iter()
+                .take(asked_max)
+                .map(room)
+                .fold(0, usize::saturating_add);
             asked_max.min(room)
         };
         let mut cursors = *interest.cursors();
@@ -179,13 +209,15 @@ impl Dispatch<'_, '_, '_> {
             }
             asked += 1;
             bytes += place.length as usize;
-            self.reads.ask(self.step.store, found.number, place, Waiter::Consumers(self.queue.id));
+            self.reads.ask(self.step.store, found.number, place, waiter);
         }
     }
 
     /// Gives back what was kept aside for consumers that have room now; `true` if there was any.
     fn unpark(&mut self, id: u32) -> bool {
-        let Some(interest) = self.queue.interests.get_mut(&id) else { return false };
+        let Some(interest) = self.queue.interests.get_mut(&id) else {
+            return false;
+        };
         if interest.parked() == 0 {
             return false;
         }
@@ -203,25 +235,41 @@ impl Dispatch<'_, '_, '_> {
 
     /// Delivers a message, or keeps it aside for the consumer that has its group. `false`: too much is kept aside already.
     fn give(&mut self, id: u32, turn: ConsumerId, candidate: Candidate) -> bool {
-        let Candidate { position, source, found, mut message } = candidate;
+        let Candidate {
+            position,
+            source,
+            found,
+            mut message,
+        } = candidate;
         let mut consumer = turn;
         if let Some(group) = message.group_id.clone()
             && self.queue.exclusive.is_none()
         {
             // A sequence of 1 starts the group anew with whoever is at hand, as in ActiveMQ.
-            let owner = if message.group_sequence == 1 { None } else { self.queue.groups.owner(&group) };
+            let owner = if message.group_sequence == 1 {
+                None
+            } else {
+                self.queue.groups.owner(&group)
+            };
             match owner {
                 None => {
                     if message.group_sequence >= 0 {
-                        self.queue.groups.assign(&group, consumer, self.settings.message_groups_max);
+                        self.queue
+                            .groups
+                            .assign(&group, consumer, self.settings.message_groups_max);
                     }
                     let properties = message.properties.with(GROUP_FIRST, Property::Boolean(true));
-                    message = Arc::new(Message { properties, ..(*message).clone() });
+                    message = Arc::new(Message {
+                        properties,
+                        ..(*message).clone()
+                    });
                 }
                 Some(owner) => {
                     let room = self.consumers.get(&owner).map_or(0, Consumer::room);
                     let shares = self.queue.interest_of(owner) == Some(id);
-                    let Some(interest) = self.queue.interests.get_mut(&id) else { return false };
+                    let Some(interest) = self.queue.interests.get_mut(&id) else {
+                        return false;
+                    };
                     if !shares || room == 0 {
                         if interest.parked() >= self.settings.group_parked_max {
                             return false;
@@ -257,14 +305,19 @@ impl Dispatch<'_, '_, '_> {
     }
 
     fn deliver(&mut self, to: ConsumerId, position: Position, found: &Found, message: Arc<Message>) {
-        let Some(consumer) = self.consumers.get_mut(&to) else { return };
+        let Some(consumer) = self.consumers.get_mut(&to) else {
+            return;
+        };
         let mut redelivered = found.redeliveries > 0;
         let mut after = self.queue.rests_on(found.number);
         if let BodyAt::Stored(_) = found.body {
             redelivered |= found.number <= self.queue.mark.recovered;
             if found.number > self.queue.mark.through && !cfg!(holdfast_mutant = "no-dispatched-mark") {
                 let through = self.queue.backlog.ahead(position, DISPATCHED_AHEAD_MAX - 1);
-                let record = Record::Dispatched { object: self.queue.id, through };
+                let record = Record::Dispatched {
+                    object: self.queue.id,
+                    through,
+                };
                 let ticket = self.step.store.append(&record);
                 *self.newest = ticket.sequence;
                 self.queue.mark.through = through;
@@ -275,7 +328,10 @@ impl Dispatch<'_, '_, '_> {
         }
         #[cfg(holdfast_mutant = "deliver-unconfirmed")]
         let after = Sequence::NONE.min(after);
-        let tag = consumer.take_off(InFlight::Waiting { object: self.queue.id, position });
+        let tag = consumer.take_off(InFlight::Waiting {
+            object: self.queue.id,
+            position,
+        });
         self.queue.in_flight.insert(found.number);
         self.queue.counters.dispatched += 1;
         self.queue.served(to);

@@ -66,7 +66,11 @@ impl Duplicates {
             }
             Some(_) | None => {
                 let content = Arc::new(DuplicateIds { ids: vec![item] });
-                self.chunks.push_back(Chunk { ordinal: self.next_ordinal, content, written: Written::No });
+                self.chunks.push_back(Chunk {
+                    ordinal: self.next_ordinal,
+                    content,
+                    written: Written::No,
+                });
                 self.next_ordinal += 1;
             }
         }
@@ -78,10 +82,19 @@ impl Duplicates {
         if settings.duplicate_ids_max == 0 {
             return;
         }
-        self.known.insert(Arc::clone(id), Known { time, sequence: Sequence::NONE });
+        self.known.insert(
+            Arc::clone(id),
+            Known {
+                time,
+                sequence: Sequence::NONE,
+            },
+        );
         self.volatile.push_back((time, Arc::clone(id)));
         while self.volatile.len() > settings.duplicate_ids_max
-            || self.volatile.front().is_some_and(|(first, _)| is_over(*first, time, settings))
+            || self
+                .volatile
+                .front()
+                .is_some_and(|(first, _)| is_over(*first, time, settings))
         {
             let (first, id) = self.volatile.pop_front().expect("the loop's condition saw one");
             self.drop_known(&id, first);
@@ -93,7 +106,11 @@ impl Duplicates {
         for _ in 0..2 {
             let Some(first) = self.chunks.front() else { return };
             let beyond = self.recorded - first.content.ids.len() >= settings.duplicate_ids_max
-                || first.content.ids.last().is_some_and(|(last, _)| is_over(*last, time, settings));
+                || first
+                    .content
+                    .ids
+                    .last()
+                    .is_some_and(|(last, _)| is_over(*last, time, settings));
             if !beyond || self.chunks.len() == 1 {
                 return;
             }
@@ -148,11 +165,21 @@ impl Duplicates {
             return Err("duplicate ids: out of order or too many");
         }
         for (time, id) in &content.ids {
-            self.known.insert(Arc::clone(id), Known { time: *time, sequence: Sequence::NONE });
+            self.known.insert(
+                Arc::clone(id),
+                Known {
+                    time: *time,
+                    sequence: Sequence::NONE,
+                },
+            );
         }
         self.recorded += content.ids.len();
         self.next_ordinal = ordinal + 1;
-        self.chunks.push_back(Chunk { ordinal, content, written: Written::At(reference) });
+        self.chunks.push_back(Chunk {
+            ordinal,
+            content,
+            written: Written::At(reference),
+        });
         Ok(())
     }
 
@@ -185,14 +212,23 @@ mod tests {
 
     #[test]
     fn at_least_the_window_and_at_most_one_chunk_more_is_remembered() {
-        let settings = Settings { duplicate_ids_max: 5000, ..Settings::default() };
+        let settings = Settings {
+            duplicate_ids_max: 5000,
+            ..Settings::default()
+        };
         let mut duplicates = Duplicates::default();
         for number in 0..20_000 {
             duplicates.remember(&id(number), 1, Sequence(number as u64 + 1), &settings);
         }
         assert!((5000..=5000 + PAGE_ENTRIES_MAX).contains(&duplicates.known.len()));
-        assert_eq!(duplicates.find("id-19999", 1, settings.duplicate_window), Some(Sequence(20_000)));
-        assert_eq!(duplicates.find("id-15000", 1, settings.duplicate_window), Some(Sequence(15_001)));
+        assert_eq!(
+            duplicates.find("id-19999", 1, settings.duplicate_window),
+            Some(Sequence(20_000))
+        );
+        assert_eq!(
+            duplicates.find("id-15000", 1, settings.duplicate_window),
+            Some(Sequence(15_001))
+        );
         assert_eq!(duplicates.find("id-1", 1, settings.duplicate_window), None);
     }
 
@@ -204,7 +240,10 @@ mod tests {
         duplicates.remember_volatile(&id(2), 1000, &settings);
         for (now, known) in [(3_600_999, true), (3_601_000, false)] {
             for number in 1..=2 {
-                assert_eq!(duplicates.find(&id(number), now, settings.duplicate_window).is_some(), known);
+                assert_eq!(
+                    duplicates.find(&id(number), now, settings.duplicate_window).is_some(),
+                    known
+                );
             }
         }
     }

@@ -60,7 +60,11 @@ impl Effects {
     }
 
     pub(crate) fn event(&mut self, connection: ConnectionId, after: Sequence, event: Event) {
-        self.0.push_back(Effect::Event { connection, after, event });
+        self.0.push_back(Effect::Event {
+            connection,
+            after,
+            event,
+        });
     }
 
     /// Answers a request, if it asked for an answer.

@@ -88,6 +88,7 @@ pub struct Engine {
     pub(crate) next_browse: u64,
     pub(crate) sweep: Option<Sweep>,
     pub(crate) next_sweep: EngineTime,
+    sweeps_first: bool,
     pub(crate) in_hand: InHand,
 }
 
@@ -132,6 +133,7 @@ impl Engine {
             next_browse: 0,
             sweep: None,
             next_sweep: EngineTime::default(),
+            sweeps_first: false,
             in_hand: None,
         }
     }
@@ -149,7 +151,11 @@ impl Engine {
         if cfg!(holdfast_mutant = "ack-forgotten-on-replay") && matches!(record, Record::Acknowledged(_)) {
             return Ok(());
         }
-        let ticket = Ticket { sequence, place, messages: messages.to_vec() };
+        let ticket = Ticket {
+            sequence,
+            place,
+            messages: messages.to_vec(),
+        };
         // Everything that is read back has been made durable before anybody is served.
         self.apply(&record, &ticket, sequence)
     }
@@ -197,7 +203,10 @@ impl Engine {
             Command::Connect { client_id } => self.introduce(connection, request, client_id),
             Command::Send(send) => self.send(step, connection, request, *send),
             Command::Subscribe(subscribe) => self.subscribe(step, connection, request, *subscribe),
-            Command::Unsubscribe { consumer, last_delivered } => {
+            Command::Unsubscribe {
+                consumer,
+                last_delivered,
+            } => {
                 self.unsubscribe(step, connection, request, consumer, last_delivered);
             }
             Command::RemoveDurable { client_id, name } => {
@@ -228,7 +237,9 @@ impl Engine {
     ) {
         let mut step = self.begin(now, store);
         let step = &mut step;
-        let Some((number, waiters)) = self.reads.returned(token) else { return };
+        let Some((number, waiters)) = self.reads.returned(token) else {
+            return;
+        };
         match result {
             Ok(message) => {
                 self.cache.insert(number, Arc::clone(&message));
@@ -238,7 +249,7 @@ impl Engine {
         }
         for waiter in waiters {
             match waiter {
-                Waiter::Consumers(queue) => self.ready.push_back(queue),
+                Waiter::Consumers(queue) => self.schedule(queue),
                 Waiter::Browser(consumer, _) => {
                     self.browsing.insert(consumer);
                 }
@@ -255,8 +266,15 @@ impl Engine {
         let mut step = self.begin(now, store);
         let step = &mut step;
         self.settle(step);
-        self.go_on(step);
-        self.sweep_on(step);
+        // By turns, so that neither starves the other.
+        self.sweeps_first = !self.sweeps_first;
+        if self.sweeps_first {
+            self.sweep_on(step);
+            self.go_on(step);
+        } else {
+            self.go_on(step);
+            self.sweep_on(step);
+        }
         self.settle(step);
     }
 
@@ -268,7 +286,11 @@ impl Engine {
             || !self.browsing.is_empty()
             || !self.expired.is_empty()
             || self.sweep.as_ref().is_some_and(|sweep| !sweep.is_waiting);
-        Some(if is_busy { self.now } else { self.next_sweep.max(self.now) })
+        Some(if is_busy {
+            self.now
+        } else {
+            self.next_sweep.max(self.now)
+        })
     }
 
     /// The next thing to do, in order.
@@ -310,10 +332,20 @@ impl Engine {
         }
     }
 
+    /// Has the consumers of a queue served in this step, or the next.
+    pub(crate) fn schedule(&mut self, id: ObjectId) {
+        if let Some(queue) = self.queues.get_mut(&id)
+            && !std::mem::replace(&mut queue.is_scheduled, true)
+        {
+            self.ready.push_back(id);
+        }
+    }
+
     /// Serves the consumers of a queue.
     pub(crate) fn dispatch(&mut self, step: &mut Step<'_>, id: ObjectId) {
         step.spend(1);
         let Some(queue) = self.queues.get_mut(&id) else { return };
+        queue.is_scheduled = false;
         if queue.is_queued {
             return;
         }
@@ -355,7 +387,7 @@ impl Engine {
             Some(queue) => {
                 if let Some(serving) = self.queues.get_mut(&queue) {
                     serving.set_ready(consumer);
-                    self.ready.push_back(queue);
+                    self.schedule(queue);
                 }
             }
             None if consumer.pending.is_empty() => {
@@ -378,7 +410,11 @@ impl Engine {
 
     /// What an answer that changes nothing waits for.
     pub(crate) fn unchanged(&self, newest: Sequence) -> Sequence {
-        if cfg!(holdfast_mutant = "answer-no-change-early") { Sequence::NONE } else { newest }
+        if cfg!(holdfast_mutant = "answer-no-change-early") {
+            Sequence::NONE
+        } else {
+            newest
+        }
     }
 }
 

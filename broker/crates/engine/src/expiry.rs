@@ -77,6 +77,10 @@ impl Engine {
         let mut queues = self.queues.range((Bound::Excluded(object), Bound::Unbounded));
         let (object, _) = queues.next()?;
         let from = Position::new(message::PRIORITY_MAX, MessageNumber(0));
-        Some(Sweep { object: *object, from, is_waiting: false })
+        Some(Sweep {
+            object: *object,
+            from,
+            is_waiting: false,
+        })
     }
 }

@@ -44,13 +44,19 @@ pub(crate) struct Interest {
     returned: BTreeSet<Position>,
     parked: BTreeMap<ConsumerId, BTreeSet<Position>>,
     parked_count: usize,
+    /// Messages passed since bodies were last asked for ahead.
+    pub(crate) passed: usize,
     /// Nothing is left to look at until something arrives or comes back.
     pub(crate) is_exhausted: bool,
 }
 
 impl Interest {
     pub(crate) fn new(selector: Option<Arc<Selector>>, no_local: Option<ConnectionId>) -> Interest {
-        Interest { selector, no_local, ..Interest::default() }
+        Interest {
+            selector,
+            no_local,
+            ..Interest::default()
+        }
     }
 
     /// Whether `other` wants the same.
@@ -75,6 +81,7 @@ impl Interest {
 
     /// Counts a message as looked at.
     pub(crate) fn pass(&mut self, position: Position, source: Source) {
+        self.passed += 1;
         match source {
             Source::Ahead => self.cursors.advance(position),
             Source::Returned => {
@@ -111,7 +118,9 @@ impl Interest {
 
     /// Gives back up to `count` messages that were kept aside for a consumer; `true` if more are left.
     pub(crate) fn unpark(&mut self, owner: ConsumerId, count: usize) -> bool {
-        let Some(parked) = self.parked.get_mut(&owner) else { return false };
+        let Some(parked) = self.parked.get_mut(&owner) else {
+            return false;
+        };
         for _ in 0..count {
             let Some(position) = parked.pop_first() else { break };
             self.parked_count -= 1;

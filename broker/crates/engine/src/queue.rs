@@ -100,7 +100,9 @@ pub(crate) struct Queue {
     turns: u64,
     /// Who sent what, kept while a consumer leaves out its own connection's messages.
     pub(crate) senders: BTreeMap<MessageNumber, ConnectionId>,
-    /// Waits for more work in its turn already.
+    /// Its consumers are about to be served.
+    pub(crate) is_scheduled: bool,
+    /// They are served step by step.
     pub(crate) is_queued: bool,
 }
 
@@ -128,6 +130,7 @@ impl Queue {
             closing: 0,
             turns: 0,
             senders: BTreeMap::new(),
+            is_scheduled: false,
             is_queued: false,
         }
     }
@@ -178,7 +181,11 @@ impl Queue {
 
     /// Something arrived with this record; `confirmed` is the newest confirmed one.
     pub(crate) fn arrived(&mut self, number: MessageNumber, sequence: Sequence, confirmed: Sequence) {
-        while self.unconfirmed.front().is_some_and(|(_, sequence)| *sequence <= confirmed) {
+        while self
+            .unconfirmed
+            .front()
+            .is_some_and(|(_, sequence)| *sequence <= confirmed)
+        {
             self.unconfirmed.pop_front();
         }
         if sequence > confirmed {
@@ -209,7 +216,10 @@ impl Queue {
             Role::Durable(_) => (None, None),
             Role::Queue(_) | Role::Temporary(..) => (consumer.selector.as_ref(), no_local),
         };
-        let same = self.interests.iter().find(|(_, interest)| interest.wants(selector.map(|s| &**s), no_local));
+        let same = self
+            .interests
+            .iter()
+            .find(|(_, interest)| interest.wants(selector.map(|s| &**s), no_local));
         let id = match same {
             Some((id, _)) => *id,
             None => {
@@ -243,7 +253,9 @@ impl Queue {
 
     /// Serves a consumer no more. What it has in flight stays there: whoever calls this gives it back.
     pub(crate) fn leave(&mut self, consumer: ConsumerId) {
-        let Some(member) = self.members.remove(&consumer) else { return };
+        let Some(member) = self.members.remove(&consumer) else {
+            return;
+        };
         if let Some(interest) = self.interests.get_mut(&member.interest) {
             interest.ready.remove(&turn(consumer, &member));
             interest.members -= 1;
@@ -257,8 +269,9 @@ impl Queue {
         }
         if self.exclusive == Some(consumer) {
             let exclusive = self.members.iter().filter(|(_, member)| member.exclusive);
-            self.exclusive =
-                exclusive.max_by_key(|(id, member)| (member.priority, Reverse(**id))).map(|(id, _)| *id);
+            self.exclusive = exclusive
+                .max_by_key(|(id, member)| (member.priority, Reverse(**id)))
+                .map(|(id, _)| *id);
         }
         if !self.keeps_senders() {
             self.senders.clear();
@@ -267,7 +280,9 @@ impl Queue {
 
     /// A consumer has room.
     pub(crate) fn set_ready(&mut self, consumer: &Consumer) {
-        let Some(member) = self.members.get_mut(&consumer.id) else { return };
+        let Some(member) = self.members.get_mut(&consumer.id) else {
+            return;
+        };
         if !member.is_ready {
             member.is_ready = true;
             let turn = turn(consumer.id, member);
@@ -280,7 +295,9 @@ impl Queue {
 
     /// A consumer has no room. `true`: that is news.
     pub(crate) fn set_full(&mut self, consumer: ConsumerId) -> bool {
-        let Some(member) = self.members.get_mut(&consumer) else { return false };
+        let Some(member) = self.members.get_mut(&consumer) else {
+            return false;
+        };
         let is_news = std::mem::replace(&mut member.is_ready, false);
         let turn = turn(consumer, member);
         if is_news && let Some(interest) = self.interests.get_mut(&member.interest) {
@@ -297,8 +314,14 @@ impl Queue {
             let idle = !member.is_ready || interest.is_exhausted || skip.contains(&member.interest);
             return (!idle).then(|| (member.interest, turn(exclusive, member)));
         }
-        let willing = self.interests.iter().filter(|(id, interest)| !interest.is_exhausted && !skip.contains(id));
-        willing.filter_map(|(id, interest)| Some((*interest.ready.first()?, *id))).min().map(|(turn, id)| (id, turn))
+        let willing = self
+            .interests
+            .iter()
+            .filter(|(id, interest)| !interest.is_exhausted && !skip.contains(id));
+        willing
+            .filter_map(|(id, interest)| Some((*interest.ready.first()?, *id)))
+            .min()
+            .map(|(turn, id)| (id, turn))
     }
 
     /// The interest that a consumer shares.
@@ -309,7 +332,9 @@ impl Queue {
     /// A consumer was served: others come first now.
     pub(crate) fn served(&mut self, consumer: ConsumerId) {
         self.turns += 1;
-        let Some(member) = self.members.get_mut(&consumer) else { return };
+        let Some(member) = self.members.get_mut(&consumer) else {
+            return;
+        };
         let before = turn(consumer, member);
         member.served = self.turns;
         if member.is_ready
@@ -344,5 +369,9 @@ impl Queue {
 }
 
 fn turn(consumer: ConsumerId, member: &Member) -> Turn {
-    Turn { priority: Reverse(member.priority), served: member.served, consumer }
+    Turn {
+        priority: Reverse(member.priority),
+        served: member.served,
+        consumer,
+    }
 }

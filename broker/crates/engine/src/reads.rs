@@ -46,6 +46,13 @@ impl Reads {
         self.tokens.len()
     }
 
+    /// Whether somebody waits for this body already.
+    pub(crate) fn is_waiting(&self, number: MessageNumber, waiter: Waiter) -> bool {
+        self.waiting
+            .get(&number)
+            .is_some_and(|waiters| waiters.contains(&waiter))
+    }
+
     /// Asks for a body on behalf of somebody.
     pub(crate) fn ask(&mut self, store: &mut dyn Store, number: MessageNumber, place: Place, waiter: Waiter) {
         if let Some(waiters) = self.waiting.get_mut(&number) {

@@ -42,7 +42,12 @@ pub(crate) struct Arrival {
 
 impl Arrival {
     pub(crate) fn new(target: ObjectId, number: MessageNumber, message: &Message) -> Arrival {
-        Arrival { target, number, priority: message.priority, expiration: message.expiration }
+        Arrival {
+            target,
+            number,
+            priority: message.priority,
+            expiration: message.expiration,
+        }
     }
 }
 
@@ -77,18 +82,30 @@ impl Engine {
         send: &Send,
         plan: &mut Plan,
     ) -> Result<(), Refusal> {
-        let objects = self.resolve(step, connection, &send.destinations)?;
-        self.fits_in_store(send)?;
-        self.fits_in_memory(send, objects.len())?;
-        for (destination, object) in send.destinations.iter().zip(objects) {
-            if let Some(original) = self.find_duplicate(step, object, send.duplicate_id.as_deref(), plan) {
-                plan.after = plan.after.max(original);
-                continue;
+        let mut fresh: Vec<&Destination> = Vec::with_capacity(send.destinations.len());
+        for destination in &send.destinations {
+            if let Some(id) = &send.duplicate_id {
+                if fresh.contains(&destination) {
+                    continue;
+                }
+                if let Some(original) = self.find_duplicate(step, destination, id) {
+                    plan.after = plan.after.max(original);
+                    continue;
+                }
             }
+            fresh.push(destination);
+        }
+        self.fits_in_store(send, &fresh)?;
+        self.fits_in_memory(send, &fresh)?;
+        let objects = self.resolve(step, connection, &fresh)?;
+        for (destination, object) in fresh.into_iter().zip(objects) {
             let message = if send.message.destination == *destination {
                 Arc::clone(&send.message)
             } else {
-                Arc::new(Message { destination: destination.clone(), ..(*send.message).clone() })
+                Arc::new(Message {
+                    destination: destination.clone(),
+                    ..(*send.message).clone()
+                })
             };
             self.plan_one(step, connection, object, message, send.duplicate_id.clone(), plan);
         }
@@ -100,7 +117,7 @@ impl Engine {
         &mut self,
         step: &mut Step<'_>,
         connection: ConnectionId,
-        destinations: &[Destination],
+        destinations: &[&Destination],
     ) -> Result<Vec<ObjectId>, Refusal> {
         let mut missing = 0;
         for destination in destinations {
@@ -132,7 +149,9 @@ impl Engine {
     }
 
     fn count_producer(&mut self, connection: ConnectionId, object: ObjectId) {
-        let Some(connection) = self.connections.get_mut(&connection) else { return };
+        let Some(connection) = self.connections.get_mut(&connection) else {
+            return;
+        };
         if connection.sends_to.insert(object) {
             if let Some(queue) = self.queues.get_mut(&object) {
                 queue.producers += 1;
@@ -149,8 +168,11 @@ impl Engine {
         }
         let object = ObjectId(self.next_object);
         let name = Arc::clone(&destination.name);
-        let definition =
-            if destination.kind.is_queue() { Definition::Queue { name } } else { Definition::Topic { name } };
+        let definition = if destination.kind.is_queue() {
+            Definition::Queue { name }
+        } else {
+            Definition::Topic { name }
+        };
         self.record(step, &Record::Created { object, definition });
         self.attach_waiting(destination, object);
         object
@@ -169,21 +191,25 @@ impl Engine {
         })
     }
 
-    fn fits_in_store(&self, send: &Send) -> Result<(), Refusal> {
+    fn fits_in_store(&self, send: &Send, fresh: &[&Destination]) -> Result<(), Refusal> {
         let lasts = |destination: &&Destination| send.message.persistent && !destination.kind.is_temporary();
-        match (send.destinations.iter().find(lasts), &self.store_full) {
+        match (fresh.iter().copied().find(lasts), &self.store_full) {
             (Some(destination), Some(why)) => {
-                let text = format!("Persistent store is Full: {why}. Nothing was sent to {destination}; try again when there is space");
+                let text = format!(
+                    "Persistent store is Full: {why}. Nothing was sent to {destination}; try again when there is space"
+                );
                 Err(Refusal::new(RefusalKind::ResourceAllocation, text))
             }
             (Some(_) | None, None) | (None, Some(_)) => Ok(()),
         }
     }
 
-    fn fits_in_memory(&self, send: &Send, copies: usize) -> Result<(), Refusal> {
+    fn fits_in_memory(&self, send: &Send, fresh: &[&Destination]) -> Result<(), Refusal> {
         let waits = |destination: &&Destination| !send.message.persistent || destination.kind.is_temporary();
-        let Some(destination) = send.destinations.iter().find(waits) else { return Ok(()) };
-        let bytes = (send.message.bytes_held() * copies) as u64;
+        let Some(destination) = fresh.iter().copied().find(waits) else {
+            return Ok(());
+        };
+        let bytes = (send.message.bytes_held() * fresh.len()) as u64;
         if self.volatile_bytes + bytes <= self.settings.volatile_bytes_max as u64 {
             return Ok(());
         }
@@ -196,31 +222,23 @@ impl Engine {
     }
 
     /// The record that the original of a resend came with.
-    fn find_duplicate(
-        &mut self,
-        step: &Step<'_>,
-        object: ObjectId,
-        id: Option<&str>,
-        plan: &Plan,
-    ) -> Option<Sequence> {
-        let id = id?;
-        let window = self.settings.duplicate_window;
-        let (duplicates, counters) = match self.queues.get_mut(&object) {
+    fn find_duplicate(&mut self, step: &Step<'_>, destination: &Destination, id: &str) -> Option<Sequence> {
+        let object = self.names.get(destination)?;
+        let (duplicates, counters) = match self.queues.get_mut(object) {
             Some(queue) => (&queue.duplicates, &mut queue.counters),
             None => {
-                let topic = self.topics.get_mut(&object)?;
+                let topic = self.topics.get_mut(object)?;
                 (&topic.duplicates, &mut topic.counters)
             }
         };
-        let is_planned = plan.sent.iter().any(|sent| sent.destination == object && sent.duplicate_id.as_deref() == Some(id))
-            || plan.duplicate_ids.iter().any(|(other, planned)| *other == object && **planned == *id);
-        let original = match duplicates.find(id, step.now.0, window) {
-            Some(sequence) => Some(sequence),
-            None => is_planned.then_some(Sequence::NONE),
-        }?;
+        let original = duplicates.find(id, step.now.0, self.settings.duplicate_window)?;
         counters.duplicates += 1;
         self.totals.duplicates += 1;
-        Some(if cfg!(holdfast_mutant = "answer-resend-early") { Sequence::NONE } else { original })
+        Some(if cfg!(holdfast_mutant = "answer-resend-early") {
+            Sequence::NONE
+        } else {
+            original
+        })
     }
 
     fn plan_one(
@@ -244,7 +262,9 @@ impl Engine {
             }
             None => {
                 let targets = self.durable_targets(connection, object, number, &message);
-                let Some(topic) = self.topics.get_mut(&object) else { return };
+                let Some(topic) = self.topics.get_mut(&object) else {
+                    return;
+                };
                 topic.counters.enqueued += 1;
                 plan.after = plan.after.max(topic.newest);
                 plan.heard.push((object, number, Arc::clone(&message)));
@@ -254,9 +274,17 @@ impl Engine {
         };
         self.totals.enqueued += 1;
         if is_recorded {
-            plan.sent.push(Sent { destination: object, number, targets, duplicate_id, time: step.now.0, message });
+            plan.sent.push(Sent {
+                destination: object,
+                number,
+                targets,
+                duplicate_id,
+                time: step.now.0,
+                message,
+            });
         } else {
-            plan.volatile.extend(targets.into_iter().map(|target| (target, number, Arc::clone(&message))));
+            plan.volatile
+                .extend(targets.into_iter().map(|target| (target, number, Arc::clone(&message))));
             plan.duplicate_ids.extend(duplicate_id.map(|id| (object, id)));
         }
     }
@@ -269,12 +297,21 @@ impl Engine {
         number: MessageNumber,
         message: &Message,
     ) -> Vec<ObjectId> {
-        let sender = self.connections.get(&connection).and_then(|connection| connection.client_id.as_ref());
+        let sender = self
+            .connections
+            .get(&connection)
+            .and_then(|connection| connection.client_id.as_ref());
         let durables = self.topics.get(&topic).map(|topic| &topic.durables);
         let takes = |object: &ObjectId| {
-            let Some(durable) = self.queues.get(object).and_then(|queue| queue.durable()) else { return false };
+            let Some(durable) = self.queues.get(object).and_then(|queue| queue.durable()) else {
+                return false;
+            };
             let is_own = durable.no_local && sender == Some(&durable.client_id);
-            let seen = Selectable { message, number, redeliveries: 0 };
+            let seen = Selectable {
+                message,
+                number,
+                redeliveries: 0,
+            };
             !is_own && durable.selector.as_ref().is_none_or(|selector| selector.matches(&seen))
         };
         durables.into_iter().flatten().copied().filter(takes).collect()
@@ -290,20 +327,33 @@ impl Engine {
     ) -> Sequence {
         let mut arrived = Vec::new();
         for sent in &plan.sent {
-            arrived.extend(sent.targets.iter().map(|target| Arrival::new(*target, sent.number, &sent.message)));
+            arrived.extend(
+                sent.targets
+                    .iter()
+                    .map(|target| Arrival::new(*target, sent.number, &sent.message)),
+            );
         }
-        let bodies: Vec<_> = plan.sent.iter().map(|sent| (sent.number, Arc::clone(&sent.message))).collect();
+        let bodies: Vec<_> = plan
+            .sent
+            .iter()
+            .map(|sent| (sent.number, Arc::clone(&sent.message)))
+            .collect();
         let record = match (plan.sent.len(), acknowledged.is_empty()) {
             (0, true) => None,
             (1, true) => plan.sent.pop().map(Record::Sent),
-            _ => Some(Record::Committed { sent: std::mem::take(&mut plan.sent), acknowledged }),
+            _ => Some(Record::Committed {
+                sent: std::mem::take(&mut plan.sent),
+                acknowledged,
+            }),
         };
         let recorded = record.map_or(Sequence::NONE, |record| self.record(step, &record).sequence);
         for (number, message) in bodies {
             self.cache.insert(number, message);
         }
         for (target, number, message) in plan.volatile {
-            let Some(queue) = self.queues.get_mut(&target) else { continue };
+            let Some(queue) = self.queues.get_mut(&target) else {
+                continue;
+            };
             arrived.push(Arrival::new(target, number, &message));
             self.volatile_bytes += message.bytes_held() as u64;
             queue.backlog.push_volatile(number, message);
@@ -325,20 +375,27 @@ impl Engine {
         for (topic, number, message) in plan.heard {
             self.tell(step, connection, topic, number, &message, recorded);
         }
-        if recorded > Sequence::NONE { recorded } else { self.unchanged(plan.after) }
+        if recorded > Sequence::NONE {
+            recorded
+        } else {
+            self.unchanged(plan.after)
+        }
     }
 
     /// Something waits in a queue or durable subscription that did not before.
     pub(crate) fn arrived(&mut self, step: &Step<'_>, arrival: &Arrival) {
-        let Some(queue) = self.queues.get_mut(&arrival.target) else { return };
+        let Some(queue) = self.queues.get_mut(&arrival.target) else {
+            return;
+        };
         if queue.durable().is_some() {
             queue.counters.enqueued += 1;
         }
-        self.ready.push_back(arrival.target);
         // What arrives expired goes at once, as in ActiveMQ: nobody may be there to look at it.
         if crate::dispatch::is_past(arrival.expiration, step.now.0) && queue.in_flight.insert(arrival.number) {
-            self.expired.push((arrival.target, Position::new(arrival.priority, arrival.number)));
+            self.expired
+                .push((arrival.target, Position::new(arrival.priority, arrival.number)));
         }
+        self.schedule(arrival.target);
     }
 
     /// Tells a topic's subscribers of the moment.
@@ -351,7 +408,15 @@ impl Engine {
         message: &Arc<Message>,
         recorded: Sequence,
     ) {
-        let Some(Topic { subscribers, counters, newest, .. }) = self.topics.get_mut(&id) else { return };
+        let Some(Topic {
+            subscribers,
+            counters,
+            newest,
+            ..
+        }) = self.topics.get_mut(&id)
+        else {
+            return;
+        };
         if crate::dispatch::is_past(message.expiration, step.now.0) {
             counters.expired += 1;
             self.totals.expired += 1;
@@ -359,12 +424,19 @@ impl Engine {
         }
         let after = recorded.max(*newest);
         for subscriber in subscribers.iter() {
-            let Some(consumer) = self.consumers.get_mut(subscriber) else { continue };
+            let Some(consumer) = self.consumers.get_mut(subscriber) else {
+                continue;
+            };
             let is_own = consumer.no_local && subscriber.connection == connection;
             if is_own || !selects(consumer, number, message) {
                 continue;
             }
-            let copy = PendingCopy { topic: id, number, message: Arc::clone(message), after };
+            let copy = PendingCopy {
+                topic: id,
+                number,
+                message: Arc::clone(message),
+                after,
+            };
             if consumer.pending.is_empty() && consumer.room() > 0 {
                 counters.dispatched += 1;
                 self.totals.dispatched += 1;
@@ -383,6 +455,13 @@ impl Engine {
 }
 
 fn selects(consumer: &Consumer, number: MessageNumber, message: &Message) -> bool {
-    let seen = Selectable { message, number, redeliveries: 0 };
-    consumer.selector.as_ref().is_none_or(|selector| selector.matches(&seen))
+    let seen = Selectable {
+        message,
+        number,
+        redeliveries: 0,
+    };
+    consumer
+        .selector
+        .as_ref()
+        .is_none_or(|selector| selector.matches(&seen))
 }

@@ -14,7 +14,11 @@ pub(crate) struct Step<'a> {
 
 impl<'a> Step<'a> {
     pub(crate) fn new(now: EngineTime, store: &'a mut dyn Store) -> Step<'a> {
-        Step { now, store, budget: STEP_MESSAGES_MAX }
+        Step {
+            now,
+            store,
+            budget: STEP_MESSAGES_MAX,
+        }
     }
 
     /// Counts messages as looked at.

@@ -6,9 +6,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use message::selector::Selector;
-use message::{
-    ConnectionId, ConsumerId, Destination, Kind, Refusal, RefusalKind, RequestId, Sequence, Subscribe,
-};
+use message::{ConnectionId, ConsumerId, Destination, Kind, Refusal, RefusalKind, RequestId, Sequence, Subscribe};
 use record::{Definition, ObjectId, Record};
 
 use crate::browser::Browser;
@@ -43,15 +41,17 @@ impl Engine {
         let nothing = |refusal| (Sequence::NONE, refusal);
         let id = subscribe.consumer;
         if id.connection != connection || self.consumers.contains_key(&id) || subscribe.destinations.is_empty() {
-            let text = format!("consumer {} cannot be started: its id is in use, or it names no destination", id.number);
+            let text = format!(
+                "consumer {} cannot be started: its id is in use, or it names no destination",
+                id.number
+            );
             return Err(nothing(illegal(text)));
         }
         let selector = parse(subscribe.selector.as_deref()).map_err(nothing)?;
         self.check_destinations(connection, &subscribe).map_err(nothing)?;
         let (durable, mut after) = match &subscribe.durable {
             Some(name) => {
-                let (object, after) =
-                    self.durable(step, connection, Arc::clone(name), &subscribe, selector.clone())?;
+                let (object, after) = self.durable(step, connection, Arc::clone(name), &subscribe, selector.clone())?;
                 (Some(object), after)
             }
             None => (None, Sequence::NONE),
@@ -64,7 +64,10 @@ impl Engine {
             exclusive: subscribe.exclusive,
             priority: subscribe.priority,
             durable,
-            browser: subscribe.browser.then(|| Browser { is_attaching: true, ..Browser::default() }),
+            browser: subscribe.browser.then(|| Browser {
+                is_attaching: true,
+                ..Browser::default()
+            }),
             prefetch: subscribe.prefetch,
             pending_max: pending_max.unwrap_or(self.settings.topic_consumer_messages_max),
             destinations: subscribe.destinations,
@@ -85,7 +88,15 @@ impl Engine {
         }
         if destinations.iter().any(Destination::is_pattern) {
             self.pattern_consumers.insert(id);
-            self.attach_on(step, Attach { consumer: id, request, after, looked_to: None });
+            self.attach_on(
+                step,
+                Attach {
+                    consumer: id,
+                    request,
+                    after,
+                    looked_to: None,
+                },
+            );
         } else {
             self.started(id, request, after);
         }
@@ -95,12 +106,19 @@ impl Engine {
     /// Answers a subscription; deliveries follow.
     fn started(&mut self, id: ConsumerId, request: Option<RequestId>, after: Sequence) {
         self.effects.done(id.connection, request, after);
-        let Some(consumer) = self.consumers.get_mut(&id) else { return };
+        let Some(consumer) = self.consumers.get_mut(&id) else {
+            return;
+        };
         if let Some(browser) = &mut consumer.browser {
             browser.is_attaching = false;
             self.browsing.insert(id);
         }
-        self.ready.extend(&consumer.queues);
+        consumer.is_starting = false;
+        // Whoever passed it over meanwhile serves it now; the others have been told of it already.
+        self.awake.insert(id);
+        for queue in consumer.queues.clone() {
+            self.schedule(queue);
+        }
     }
 
     fn check_destinations(&self, connection: ConnectionId, subscribe: &Subscribe) -> Result<(), Refusal> {
@@ -124,9 +142,8 @@ impl Engine {
                     return Err(Refusal::new(RefusalKind::InvalidDestination, text));
                 };
                 if owner != connection {
-                    let text = format!(
-                        "Subscribing to a temporary {kind} created by another connection is not permitted"
-                    );
+                    let text =
+                        format!("Subscribing to a temporary {kind} created by another connection is not permitted");
                     return Err(Refusal::new(RefusalKind::InvalidDestination, text));
                 }
             } else if object.is_none() {
@@ -149,12 +166,20 @@ impl Engine {
         selector: Option<Arc<Selector>>,
     ) -> Result<(ObjectId, Sequence), (Sequence, Refusal)> {
         let nothing = |refusal| (Sequence::NONE, refusal);
-        let client_id = self.connections.get(&connection).and_then(|connection| connection.client_id.clone());
+        let client_id = self
+            .connections
+            .get(&connection)
+            .and_then(|connection| connection.client_id.clone());
         let Some(client_id) = client_id else {
-            let text = "a durable subscription needs a client id: connect with one (STOMP: the client-id header of CONNECT)";
+            let text =
+                "a durable subscription needs a client id: connect with one (STOMP: the client-id header of CONNECT)";
             return Err(nothing(illegal(text)));
         };
-        if subscribe.destinations.iter().any(|destination| destination.kind != Kind::Topic) {
+        if subscribe
+            .destinations
+            .iter()
+            .any(|destination| destination.kind != Kind::Topic)
+        {
             let text = "Invalid Subscription: cannot durably subscribe to a Queue destination!";
             return Err(nothing(Refusal::new(RefusalKind::InvalidDestination, text)));
         }
@@ -168,8 +193,7 @@ impl Engine {
         let before = self.durables.get(&(Arc::clone(&client_id), Arc::clone(&name))).copied();
         if let Some(queue) = before.and_then(|object| self.queues.get(&object)) {
             if queue.consumers() > 0 {
-                let text =
-                    format!("Durable consumer is in use for client: {client_id} and subscriptionName: {name}");
+                let text = format!("Durable consumer is in use for client: {client_id} and subscriptionName: {name}");
                 return Err((queue.newest, illegal(text)));
             }
             if queue.durable().is_some_and(|durable| durable.is_same(&wanted)) {
@@ -180,7 +204,11 @@ impl Engine {
             let text = format!("The maximum number of durable subscriptions allowed ({max}) has already been reached.");
             return Err(nothing(Refusal::new(RefusalKind::ResourceAllocation, text)));
         }
-        for destination in subscribe.destinations.iter().filter(|destination| !destination.is_pattern()) {
+        for destination in subscribe
+            .destinations
+            .iter()
+            .filter(|destination| !destination.is_pattern())
+        {
             self.ensure(step, destination);
         }
         // What waited for another wish is dropped, as in ActiveMQ.
@@ -202,7 +230,9 @@ impl Engine {
     /// Lets a queue, topic or durable subscription serve a consumer; the newest record that this rests on.
     pub(crate) fn attach(&mut self, id: ConsumerId, object: ObjectId) -> Sequence {
         let last = self.last_number();
-        let Some(consumer) = self.consumers.get_mut(&id) else { return Sequence::NONE };
+        let Some(consumer) = self.consumers.get_mut(&id) else {
+            return Sequence::NONE;
+        };
         if let Some(queue) = self.queues.get_mut(&object) {
             if let Role::Temporary(_, owner) = queue.role
                 && owner != id.connection
@@ -218,9 +248,15 @@ impl Engine {
                     None => queue.join(consumer),
                 }
             }
-            return queue.created.max(if consumer.durable.is_some() { queue.newest } else { Sequence::NONE });
+            return queue.created.max(if consumer.durable.is_some() {
+                queue.newest
+            } else {
+                Sequence::NONE
+            });
         }
-        let Some(topic) = self.topics.get_mut(&object) else { return Sequence::NONE };
+        let Some(topic) = self.topics.get_mut(&object) else {
+            return Sequence::NONE;
+        };
         if consumer.browser.is_none() && topic.owner.is_none_or(|owner| owner == id.connection) {
             consumer.topics.insert(object);
             topic.subscribers.insert(id);
@@ -244,17 +280,26 @@ impl Engine {
     pub(crate) fn attach_on(&mut self, step: &mut Step<'_>, mut attach: Attach) {
         let Some(consumer) = self.consumers.get(&attach.consumer) else {
             // It ended before it began.
-            self.effects.done(attach.consumer.connection, attach.request, attach.after);
+            self.effects
+                .done(attach.consumer.connection, attach.request, attach.after);
             return;
         };
         let from = attach.looked_to.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let mut looked_to = None;
         let mut looked = 0;
         let mut found = Vec::new();
-        for (name, object) in self.names.range((from, Bound::Unbounded)).take(step.budget.min(STEP_MESSAGES_MAX)) {
+        for (name, object) in self
+            .names
+            .range((from, Bound::Unbounded))
+            .take(step.budget.min(STEP_MESSAGES_MAX))
+        {
             looked += 1;
             looked_to = Some(name.clone());
-            if consumer.destinations.iter().any(|pattern| pattern.is_pattern() && pattern.covers(name)) {
+            if consumer
+                .destinations
+                .iter()
+                .any(|pattern| pattern.is_pattern() && pattern.covers(name))
+            {
                 found.push(*object);
             }
         }
@@ -285,8 +330,7 @@ impl Engine {
     ) -> Result<(Sequence, u64), (Sequence, Refusal)> {
         let object = self.durables.get(&(Arc::clone(client_id), Arc::clone(name))).copied();
         let Some(queue) = object.and_then(|object| self.queues.get(&object)) else {
-            let text =
-                format!("No durable subscription exists for clientID: {client_id} and subscriptionName: {name}");
+            let text = format!("No durable subscription exists for clientID: {client_id} and subscriptionName: {name}");
             return Err((Sequence::NONE, Refusal::new(RefusalKind::InvalidDestination, text)));
         };
         if queue.consumers() > 0 {
@@ -298,13 +342,7 @@ impl Engine {
     }
 
     /// Asks for more on behalf of a consumer without prefetch.
-    pub(crate) fn pull(
-        &mut self,
-        connection: ConnectionId,
-        request: Option<RequestId>,
-        id: ConsumerId,
-        count: u32,
-    ) {
+    pub(crate) fn pull(&mut self, connection: ConnectionId, request: Option<RequestId>, id: ConsumerId, count: u32) {
         let consumer = self.consumers.get_mut(&id).filter(|_| id.connection == connection);
         let Some(consumer) = consumer else {
             let refusal = illegal(format!("The subscription does not exist: {}", id.number));
@@ -321,7 +359,9 @@ impl Engine {
 }
 
 fn parse(selector: Option<&str>) -> Result<Option<Arc<Selector>>, Refusal> {
-    let Some(text) = selector.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+    let Some(text) = selector.filter(|text| !text.trim().is_empty()) else {
+        return Ok(None);
+    };
     match Selector::parse(text) {
         Ok(selector) => Ok(Some(Arc::new(selector))),
         Err(error) => Err(Refusal::new(RefusalKind::InvalidSelector, error.to_string())),

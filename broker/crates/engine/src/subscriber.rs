@@ -24,7 +24,9 @@ pub(crate) fn deliver(consumer: &mut Consumer, copy: PendingCopy, effects: &mut 
 impl Engine {
     /// Delivers what waits for a subscriber, as far as it has room.
     pub(crate) fn deliver_pending(&mut self, step: &mut Step<'_>, id: ConsumerId) {
-        let Some(consumer) = self.consumers.get_mut(&id) else { return };
+        let Some(consumer) = self.consumers.get_mut(&id) else {
+            return;
+        };
         while !step.is_over() && consumer.room() > 0 {
             let Some(copy) = consumer.next_pending() else { return };
             step.spend(1);

@@ -11,6 +11,9 @@ pub struct EngineTime(pub u64);
 impl EngineTime {
     /// This long after.
     pub fn after(self, wait: Duration) -> EngineTime {
-        EngineTime(self.0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
+        EngineTime(
+            self.0
+                .saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+        )
     }
 }

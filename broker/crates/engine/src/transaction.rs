@@ -18,6 +18,9 @@ use crate::engine::{Engine, illegal};
 use crate::send::Plan;
 use crate::step::Step;
 
+/// Memory that one delivery takes that was acknowledged in an open transaction, bytes, roughly.
+const ACKNOWLEDGED_BYTES: usize = 128;
+
 /// One open transaction.
 #[derive(Debug)]
 pub(crate) struct Transaction {
@@ -34,6 +37,31 @@ pub(crate) struct Transaction {
     failed: Option<Refusal>,
 }
 
+impl Transaction {
+    /// Counts more memory, or fails the transaction for good.
+    fn grow(&mut self, id: TransactionId, bytes: usize, bytes_max: usize) -> Result<(), Refusal> {
+        if let Some(refusal) = &self.failed {
+            return Err(refusal.clone());
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes <= bytes_max {
+            return Ok(());
+        }
+        let text = format!(
+            "Can not send message on transaction with id: '{}', Transaction has reached the maximum allowed size of pending \
+             operations before commit of '{bytes_max}' bytes: it can only be rolled back. Do less in one transaction, or \
+             raise transaction_bytes_max",
+            name(id)
+        );
+        let refusal = Refusal::new(RefusalKind::ResourceAllocation, text);
+        self.failed = Some(refusal.clone());
+        // It could not commit: nothing of it needs memory any more.
+        self.sends = Vec::new();
+        self.duplicate_ids = BTreeSet::new();
+        Err(refusal)
+    }
+}
+
 impl Engine {
     /// Opens a transaction. Opening it again changes nothing, as in ActiveMQ.
     pub(crate) fn begin_transaction(
@@ -43,7 +71,8 @@ impl Engine {
         id: TransactionId,
     ) {
         if id.connection != connection {
-            self.effects.refused(connection, request, Sequence::NONE, not_started(id));
+            self.effects
+                .refused(connection, request, Sequence::NONE, not_started(id));
             return;
         }
         self.transactions.entry(id).or_insert_with(|| Transaction {
@@ -73,6 +102,29 @@ impl Engine {
         }
     }
 
+    /// Puts deliveries into a transaction: they stay in flight until it ends.
+    pub(crate) fn enlist(
+        &mut self,
+        consumer: ConsumerId,
+        id: TransactionId,
+        tags: impl ExactSizeIterator<Item = DeliveryTag>,
+    ) -> Result<(), Refusal> {
+        let bytes_max = self.settings.transaction_bytes_max;
+        let transaction = self.transaction(consumer.connection, id)?;
+        transaction.grow(id, tags.len() * ACKNOWLEDGED_BYTES, bytes_max)?;
+        let (Some(consumer), Some(transaction)) = (self.consumers.get_mut(&consumer), self.transactions.get_mut(&id))
+        else {
+            return Ok(());
+        };
+        for tag in tags {
+            consumer.enlist(tag, id);
+            transaction.acknowledged.push((consumer.id, tag));
+        }
+        // What is acknowledged in a transaction takes no room.
+        self.awake.insert(consumer.id);
+        Ok(())
+    }
+
     /// Adds a send to a transaction.
     pub(crate) fn send_in_transaction(
         &mut self,
@@ -83,30 +135,15 @@ impl Engine {
     ) -> Result<Sequence, Refusal> {
         let bytes_max = self.settings.transaction_bytes_max;
         let transaction = self.transaction(connection, id)?;
-        if let Some(refusal) = &transaction.failed {
-            return Err(refusal.clone());
-        }
-        let bytes = transaction.bytes + send.message.bytes_held() * send.destinations.len().max(1);
-        if bytes > bytes_max {
-            let text = format!(
-                "Can not send message on transaction with id: '{}', Transaction has reached the maximum allowed size of pending \
-                 send operations before commit of '{bytes_max}' bytes: it can only be rolled back. Send less in one transaction, \
-                 or raise transaction_bytes_max",
-                name(id)
-            );
-            let refusal = Refusal::new(RefusalKind::ResourceAllocation, text);
-            transaction.failed = Some(refusal.clone());
-            // It could not commit: nothing of it needs memory any more.
-            transaction.sends = Vec::new();
-            transaction.duplicate_ids = BTreeSet::new();
-            return Err(refusal);
-        }
-        let objects = self.resolve(step, connection, &send.destinations)?;
+        let bytes = send.message.bytes_held() * send.destinations.len().max(1);
+        transaction.grow(id, bytes, bytes_max)?;
+        let destinations: Vec<&Destination> = send.destinations.iter().collect();
+        let objects = self.resolve(step, connection, &destinations)?;
         let transaction = self.transaction(connection, id)?;
-        transaction.bytes = bytes;
         if let Some(id) = &send.duplicate_id {
             let own = &mut transaction.duplicate_ids;
-            send.destinations.retain(|destination| own.insert((destination.clone(), Arc::clone(id))));
+            send.destinations
+                .retain(|destination| own.insert((destination.clone(), Arc::clone(id))));
         }
         if !send.destinations.is_empty() {
             transaction.sends.push(send);
@@ -150,7 +187,8 @@ impl Engine {
         let sends = std::mem::take(&mut transaction.sends);
         let mut plan = Plan::default();
         for send in &sends {
-            self.plan(step, connection, send, &mut plan).map_err(|refusal| rolled_back(&refusal))?;
+            self.plan(step, connection, send, &mut plan)
+                .map_err(|refusal| rolled_back(&refusal))?;
         }
         let transaction = self.forget_transaction(id).expect("it was just looked at");
         let (acknowledged, touched) = self.end_acknowledged(&transaction);
@@ -163,7 +201,9 @@ impl Engine {
     fn end_acknowledged(&mut self, transaction: &Transaction) -> (Vec<Waiting>, Vec<ObjectId>) {
         let mut waiting: Vec<(ObjectId, Position)> = transaction.orphans.clone();
         for (id, tag) in &transaction.acknowledged {
-            let Some(consumer) = self.consumers.get_mut(id) else { continue };
+            let Some(consumer) = self.consumers.get_mut(id) else {
+                continue;
+            };
             if let Some(flight) = consumer.land(*tag) {
                 self.awake.insert(*id);
                 match flight.what {
@@ -181,7 +221,10 @@ impl Engine {
             }
         }
         touched.dedup();
-        let waiting = |(object, numbers): (ObjectId, BTreeSet<_>)| Waiting { object, numbers: numbers.into_iter().collect() };
+        let waiting = |(object, numbers): (ObjectId, BTreeSet<_>)| Waiting {
+            object,
+            numbers: numbers.into_iter().collect(),
+        };
         (recorded.into_iter().map(waiting).collect(), touched)
     }
 
@@ -204,14 +247,18 @@ impl Engine {
 
     /// Forgets a transaction: deliveries acknowledged in it are unacknowledged again, and stay with their consumer (as in ActiveMQ); those whose consumer has ended go back, counted.
     pub(crate) fn roll_back(&mut self, step: &mut Step<'_>, id: TransactionId) -> Sequence {
-        let Some(transaction) = self.forget_transaction(id) else { return Sequence::NONE };
+        let Some(transaction) = self.forget_transaction(id) else {
+            return Sequence::NONE;
+        };
         for (consumer, tag) in transaction.acknowledged {
             if let Some(consumer) = self.consumers.get_mut(&consumer) {
                 consumer.delist(tag);
             }
         }
         let orphans = transaction.orphans.into_iter();
-        let back = orphans.map(|(object, position)| (InFlight::Waiting { object, position }, true)).collect();
+        let back = orphans
+            .map(|(object, position)| (InFlight::Waiting { object, position }, true))
+            .collect();
         self.give_back(step, back)
     }
 

@@ -42,7 +42,7 @@ pub(crate) struct Leading {
     beat: Option<(BootTime, Task<Result<BootTime, Failure>>)>,
     /// Changes of the root that wait for the one in flight.
     changes: VecDeque<Change>,
-    updating: Option<(Root, Change, Task<Result<(), Failure>>)>,
+    updating: Option<Update>,
     segment: Option<Task<Result<Segment, Failure>>>,
     checkpoint: Checkpointing,
     /// What the two named checkpoints refer to, newest first.
@@ -63,6 +63,13 @@ pub(crate) struct Pulse {
     pub(crate) beats: u64,
     pub(crate) in_flight: Option<Task<Result<BootTime, Failure>>>,
     pub(crate) next: BootTime,
+}
+
+/// An update of the root on its way: what will be in force, and what follows from that.
+struct Update {
+    root: Root,
+    change: Change,
+    task: Task<Result<(), Failure>>,
 }
 
 /// A change of the root.
@@ -305,7 +312,7 @@ impl Leading {
         }
         let announcing = |change: &Change| matches!(change, Change::Announce(_));
         let under_way = self.changes.iter().any(announcing)
-            || self.updating.as_ref().is_some_and(|(_, change, _)| announcing(change));
+            || self.updating.as_ref().is_some_and(|update| announcing(&update.change));
         if !under_way && let Some(number) = self.journal.wants_segment() {
             let bytes = self.settings.journal.segment_bytes;
             let shortage = Rc::clone(&self.space.shortage);
@@ -318,12 +325,14 @@ impl Leading {
 
     fn update_root(&mut self) -> Result<(), Failure> {
         loop {
-            if let Some((_, _, task)) = &mut self.updating {
-                let Some(result) = task.poll() else { return Ok(()) };
+            if let Some(update) = &mut self.updating {
+                let Some(result) = update.task.poll() else {
+                    return Ok(());
+                };
                 result?;
-                let (root, change, _) = self.updating.take().expect("it was just polled");
-                self.root = root;
-                self.in_force(change);
+                let update = self.updating.take().expect("it was just polled");
+                self.root = update.root;
+                self.in_force(update.change);
             }
             let Some(change) = self.changes.pop_front() else {
                 return Ok(());
@@ -340,7 +349,7 @@ impl Leading {
             }
             let (files, file, next) = (self.files.clone(), self.claim.file, root.clone());
             let task = Task::new(async move { crate::root::write(&files, file, &next).await });
-            self.updating = Some((root, change, task));
+            self.updating = Some(Update { root, change, task });
         }
     }
 

@@ -179,16 +179,20 @@ fn verify(arguments: &VerifyArguments, output: &Output) -> Result<(), Failure> {
 
 fn totals_text(totals: &Totals, damages: u64) -> String {
     format!(
-        "{} in {} segments, {} batches, {} records, {} checkpoints: {}.",
+        "{} in {}, {}, {}, {}: {}.",
         bytes_text(totals.bytes),
-        totals.segments,
-        totals.batches,
-        totals.records,
-        totals.checkpoints,
+        counted(totals.segments, "segment", "segments"),
+        counted(totals.batches, "batch", "batches"),
+        counted(totals.records, "record", "records"),
+        counted(totals.checkpoints, "checkpoint", "checkpoints"),
         match damages {
             0 => "nothing is damaged".to_string(),
             1 => "1 DAMAGED PLACE".to_string(),
             count => format!("{count} DAMAGED PLACES"),
         }
     )
+}
+
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }

@@ -41,7 +41,9 @@ impl Engine {
         limit: usize,
         selector: Option<&str>,
     ) {
-        let Some(queue) = self.queue_for(request, destination) else { return };
+        let Some(queue) = self.queue_for(request, destination) else {
+            return;
+        };
         let selector = match selector.map(Selector::parse).transpose() {
             Ok(selector) => selector,
             Err(error) => return self.refuse(request, AdminRefusal::Invalid, error.to_string()),
@@ -64,7 +66,9 @@ impl Engine {
 
     /// Goes on with a page.
     pub(crate) fn browse_on(&mut self, step: &mut Step<'_>, id: u64) {
-        let Some(mut browse) = self.browses.remove(&id) else { return };
+        let Some(mut browse) = self.browses.remove(&id) else {
+            return;
+        };
         let mut is_more = true;
         while browse.messages.len() < browse.limit && browse.bytes < PAGE_BYTES_MAX {
             let Some(queue) = self.queues.get(&browse.queue) else {
@@ -99,7 +103,11 @@ impl Engine {
             };
             browse.cursors.advance(position);
             browse.last = Some(position);
-            let seen = Selectable { message: &message, number: found.number, redeliveries: found.redeliveries };
+            let seen = Selectable {
+                message: &message,
+                number: found.number,
+                redeliveries: found.redeliveries,
+            };
             if browse.selector.as_ref().is_none_or(|selector| selector.matches(&seen)) {
                 browse.bytes += message.bytes_held();
                 browse.messages.push(Browsed {
@@ -111,10 +119,16 @@ impl Engine {
                 });
             }
         }
-        let position = |last: Position| BrowsePosition { priority: last.priority(), number: last.number };
+        let position = |last: Position| BrowsePosition {
+            priority: last.priority(),
+            number: last.number,
+        };
         let next = browse.last.filter(|_| is_more).map(position);
         let after = self.newest_of([browse.queue]);
-        let answer = AdminAnswer::Browsed { messages: browse.messages, next };
+        let answer = AdminAnswer::Browsed {
+            messages: browse.messages,
+            next,
+        };
         self.effects.admin(browse.request, after, answer);
     }
 }

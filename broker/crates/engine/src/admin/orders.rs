@@ -30,15 +30,31 @@ impl Engine {
             AdminCommand::Create { destination } => self.create_destination(step, request, &destination),
             AdminCommand::Delete { destination } => self.delete_destination(step, request, &destination),
             AdminCommand::Purge { queue } => self.purge(step, request, &queue),
-            AdminCommand::Browse { queue, from, limit, selector } => {
+            AdminCommand::Browse {
+                queue,
+                from,
+                limit,
+                selector,
+            } => {
                 self.browse(step, request, &queue, from, limit, selector.as_deref());
             }
             AdminCommand::RemoveDurable { client_id, name } => match self.remove_durable(step, &client_id, &name) {
                 Ok((after, messages)) => self.effects.admin(request, after, AdminAnswer::Deleted { messages }),
                 Err((after, refusal)) => {
                     let exists = self.durables.contains_key(&(Arc::clone(&client_id), Arc::clone(&name)));
-                    let kind = if exists { AdminRefusal::Conflict } else { AdminRefusal::NotFound };
-                    self.effects.admin(request, after, AdminAnswer::Refused { kind, text: refusal.text });
+                    let kind = if exists {
+                        AdminRefusal::Conflict
+                    } else {
+                        AdminRefusal::NotFound
+                    };
+                    self.effects.admin(
+                        request,
+                        after,
+                        AdminAnswer::Refused {
+                            kind,
+                            text: refusal.text,
+                        },
+                    );
                 }
             },
         }
@@ -46,7 +62,10 @@ impl Engine {
     }
 
     pub(super) fn refuse(&mut self, request: AdminRequest, kind: AdminRefusal, text: impl Into<String>) {
-        let answer = AdminAnswer::Refused { kind, text: text.into() };
+        let answer = AdminAnswer::Refused {
+            kind,
+            text: text.into(),
+        };
         self.effects.admin(request, Sequence::NONE, answer);
     }
 
@@ -60,7 +79,11 @@ impl Engine {
             } else {
                 format!("{destination} is a topic: messages wait in queues and durable subscriptions only")
             };
-            let kind = if destination.kind.is_queue() { AdminRefusal::NotFound } else { AdminRefusal::Invalid };
+            let kind = if destination.kind.is_queue() {
+                AdminRefusal::NotFound
+            } else {
+                AdminRefusal::Invalid
+            };
             self.refuse(request, kind, text);
         }
         queue
@@ -97,7 +120,10 @@ impl Engine {
         }
         let durable = self.topics.get(&object).and_then(|topic| topic.durables.first());
         if let Some(durable) = durable.and_then(|durable| self.queues.get(durable)) {
-            let text = format!("Destination: {destination} still has an active subscription: {}", durable.label());
+            let text = format!(
+                "Destination: {destination} still has an active subscription: {}",
+                durable.label()
+            );
             return self.refuse(request, AdminRefusal::Conflict, text);
         }
         let queue = self.queues.get(&object);
@@ -114,11 +140,22 @@ impl Engine {
     }
 
     fn purge(&mut self, step: &mut Step<'_>, request: AdminRequest, destination: &Destination) {
-        let Some(queue) = self.queue_for(request, destination) else { return };
+        let Some(queue) = self.queue_for(request, destination) else {
+            return;
+        };
         // Numbers rise over all destinations: what comes later is above this one.
         let through = self.take_number();
         let after = self.unchanged(self.newest_of([queue]));
-        self.purge_on(step, Purge { request, queue, through, gone: 0, after });
+        self.purge_on(
+            step,
+            Purge {
+                request,
+                queue,
+                through,
+                gone: 0,
+                after,
+            },
+        );
     }
 
     /// Goes on with a purge: about 1 000 messages, and one record for them.
@@ -129,12 +166,19 @@ impl Engine {
         }
         let Some(queue) = self.queues.get_mut(&purge.queue) else {
             let messages = purge.gone;
-            return self.effects.admin(purge.request, purge.after, AdminAnswer::Purged { messages });
+            return self
+                .effects
+                .admin(purge.request, purge.after, AdminAnswer::Purged { messages });
         };
-        let through = queue.backlog.purge_step(STEP_MESSAGES_MAX).map(|number| number.min(purge.through));
+        let through = queue
+            .backlog
+            .purge_step(STEP_MESSAGES_MAX)
+            .map(|number| number.min(purge.through));
         let Some(through) = through.filter(|number| has_any(queue, *number)) else {
             let messages = purge.gone;
-            return self.effects.admin(purge.request, purge.after, AdminAnswer::Purged { messages });
+            return self
+                .effects
+                .admin(purge.request, purge.after, AdminAnswer::Purged { messages });
         };
         step.spend(step.budget);
         let (before, volatile) = (queue.backlog.messages(), queue.backlog.volatile_bytes());
@@ -143,7 +187,10 @@ impl Engine {
         let is_recorded = queue.is_recorded() && queue.backlog.has_stored_through(through);
         queue.purged(through);
         if is_recorded {
-            let record = Record::Purged { object: purge.queue, through };
+            let record = Record::Purged {
+                object: purge.queue,
+                through,
+            };
             purge.after = self.record(step, &record).sequence;
         }
         if let Some(queue) = self.queues.get_mut(&purge.queue) {

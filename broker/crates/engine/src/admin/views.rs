@@ -15,7 +15,9 @@ impl Engine {
     pub fn destinations(&self, after: Option<&Destination>, limit: usize) -> Vec<DestinationStatistics> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let names = self.names.range::<Destination, _>((from, Bound::Unbounded)).take(limit);
-        names.filter_map(|(name, object)| self.describe(name, *object)).collect()
+        names
+            .filter_map(|(name, object)| self.describe(name, *object))
+            .collect()
     }
 
     /// One destination.
@@ -62,9 +64,15 @@ impl Engine {
     pub fn subscriptions(&self, after: Option<(&str, &str)>, limit: usize) -> Vec<SubscriptionStatistics> {
         let after = after.map(|(client_id, name)| (Arc::from(client_id), Arc::from(name)));
         let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let durables = self.durables.range::<(Arc<str>, Arc<str>), _>((from, Bound::Unbounded)).take(limit);
+        let durables = self
+            .durables
+            .range::<(Arc<str>, Arc<str>), _>((from, Bound::Unbounded))
+            .take(limit);
         let queues = durables.filter_map(|(_, object)| self.queues.get(object));
-        queues.filter_map(|queue| queue.durable().map(|durable| (queue, durable))).map(subscription).collect()
+        queues
+            .filter_map(|queue| queue.durable().map(|durable| (queue, durable)))
+            .map(subscription)
+            .collect()
     }
 
     /// Everything together.

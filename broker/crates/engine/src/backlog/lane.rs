@@ -85,7 +85,10 @@ impl Slot {
     }
 
     fn find(&self, number: MessageNumber) -> Option<usize> {
-        self.entries().binary_search_by_key(&number, |entry| entry.number).ok().map(|index| index + self.consumed)
+        self.entries()
+            .binary_search_by_key(&number, |entry| entry.number)
+            .ok()
+            .map(|index| index + self.consumed)
     }
 
     fn trim(&mut self) {
@@ -102,7 +105,12 @@ impl Slot {
 }
 
 fn expires(entries: &[Entry]) -> u64 {
-    entries.iter().map(|entry| entry.expiration).filter(|at| *at > 0).min().unwrap_or(u64::MAX)
+    entries
+        .iter()
+        .map(|entry| entry.expiration)
+        .filter(|at| *at > 0)
+        .min()
+        .unwrap_or(u64::MAX)
 }
 
 /// One priority's messages.
@@ -124,7 +132,11 @@ impl Lane {
     /// Adds a persistent message; its number is above all others.
     pub(crate) fn push(&mut self, entry: Entry) {
         self.stored += 1;
-        let expires = if entry.expiration > 0 { entry.expiration } else { u64::MAX };
+        let expires = if entry.expiration > 0 {
+            entry.expiration
+        } else {
+            u64::MAX
+        };
         if let Some(slot) = self.pages.back_mut()
             && slot.page.entries.len() < PAGE_ENTRIES_MAX
         {
@@ -145,12 +157,21 @@ impl Lane {
 
     /// Adds a message that is not persistent.
     pub(crate) fn push_volatile(&mut self, number: MessageNumber, message: Arc<Message>) {
-        self.volatile.insert(number, Volatile { message, redeliveries: 0 });
+        self.volatile.insert(
+            number,
+            Volatile {
+                message,
+                redeliveries: 0,
+            },
+        );
     }
 
     /// The highest number of a persistent entry.
     pub(crate) fn last(&self) -> Option<MessageNumber> {
-        self.pages.back().and_then(|slot| slot.page.entries.last()).map(|entry| entry.number)
+        self.pages
+            .back()
+            .and_then(|slot| slot.page.entries.last())
+            .map(|entry| entry.number)
     }
 
     /// The page that would hold a number.
@@ -160,7 +181,8 @@ impl Lane {
 
     /// Whether it has a persistent entry with this number.
     pub(crate) fn has_stored(&self, number: MessageNumber) -> bool {
-        self.slot_of(number).is_some_and(|slot| self.pages[slot].find(number).is_some())
+        self.slot_of(number)
+            .is_some_and(|slot| self.pages[slot].find(number).is_some())
     }
 
     /// Whether a persistent message stands at or before this number.
@@ -183,7 +205,9 @@ impl Lane {
         if self.stored == 0 && self.volatile.is_empty() {
             return None;
         }
-        let stored = self.next_stored(from).map(|(slot, index)| &self.pages[slot].page.entries[index]);
+        let stored = self
+            .next_stored(from)
+            .map(|(slot, index)| &self.pages[slot].page.entries[index]);
         let volatile = self.volatile.range(from..).next();
         match (stored, volatile) {
             (None, None) => None,
@@ -219,7 +243,9 @@ impl Lane {
     }
 
     fn next_stored_expired(&self, from: MessageNumber, now: u64, look_max: usize, looked: &mut usize) -> Expired {
-        let Some((mut slot, mut index)) = self.next_stored(from) else { return Expired::None };
+        let Some((mut slot, mut index)) = self.next_stored(from) else {
+            return Expired::None;
+        };
         while let Some(page) = self.pages.get(slot) {
             if *looked >= look_max {
                 return Expired::LookedTo(page.page.entries[index].number);
@@ -258,7 +284,9 @@ impl Lane {
 
     /// The number of the persistent entry that stands `count` entries behind this one, or of the last.
     pub(crate) fn ahead(&self, number: MessageNumber, count: usize) -> MessageNumber {
-        let Some((mut slot, mut index)) = self.next_stored(number) else { return number };
+        let Some((mut slot, mut index)) = self.next_stored(number) else {
+            return number;
+        };
         index += count;
         while let Some(page) = self.pages.get(slot) {
             if let Some(entry) = page.page.entries.get(index) {
@@ -274,7 +302,8 @@ impl Lane {
     /// The number of the message that stands `count` messages behind the first, or of the last.
     pub(crate) fn nth(&self, count: usize) -> Option<MessageNumber> {
         let stored = self.pages.front().map(|slot| self.ahead(slot.first, count));
-        let volatile = self.volatile.keys().take(count + 1).last().copied();
+        let keys = || self.volatile.keys();
+        let volatile = keys().nth(count).or_else(|| keys().next_back()).copied();
         match (stored, volatile) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -401,8 +430,15 @@ impl Lane {
     }
 
     /// Puts a page back that a checkpoint holds; in rising order.
-    pub(crate) fn restore(&mut self, ordinal: u64, page: Arc<Page>, reference: PieceReference) -> Result<(), &'static str> {
-        let Some(first) = page.entries.first() else { return Err("page: empty") };
+    pub(crate) fn restore(
+        &mut self,
+        ordinal: u64,
+        page: Arc<Page>,
+        reference: PieceReference,
+    ) -> Result<(), &'static str> {
+        let Some(first) = page.entries.first() else {
+            return Err("page: empty");
+        };
         if page.entries.len() > PAGE_ENTRIES_MAX {
             return Err("page: too many entries");
         }

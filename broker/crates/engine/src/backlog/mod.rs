@@ -11,8 +11,8 @@ use std::sync::Arc;
 use message::{Message, MessageNumber};
 use record::{Entry, PieceReference};
 
-pub(crate) use lane::{BodyAt, Expired, Found, Taken};
 use lane::Lane;
+pub(crate) use lane::{BodyAt, Expired, Found, Taken};
 pub(crate) use position::{Cursors, LANES, Position};
 
 /// Messages in the order of delivery.
@@ -61,7 +61,8 @@ impl Backlog {
     /// Adds a message that is not persistent.
     pub(crate) fn push_volatile(&mut self, number: MessageNumber, message: Arc<Message>) {
         self.volatile_bytes += message.bytes_held() as u64;
-        self.lane_mut(Position::new(message.priority, number)).push_volatile(number, message);
+        self.lane_mut(Position::new(message.priority, number))
+            .push_volatile(number, message);
     }
 
     /// Where the persistent entry with this number stands.
@@ -112,7 +113,8 @@ impl Backlog {
 
     /// Changes a persistent entry. `false`: there is none.
     pub(crate) fn change(&mut self, number: MessageNumber, change: impl FnOnce(&mut Entry)) -> bool {
-        self.locate(number).is_some_and(|position| self.lane_mut(position).change(number, change))
+        self.locate(number)
+            .is_some_and(|position| self.lane_mut(position).change(number, change))
     }
 
     /// Counts one more redelivery of a message that is not persistent.
@@ -146,12 +148,19 @@ impl Backlog {
     /// A number up to which about `count` messages stand, if there are any.
     pub(crate) fn purge_step(&self, count: usize) -> Option<MessageNumber> {
         let lanes = self.lanes.iter().filter(|lane| lane.len() > 0).count();
-        self.lanes.iter().filter_map(|lane| lane.nth((count / lanes.max(1)).max(1) - 1)).min()
+        self.lanes
+            .iter()
+            .filter_map(|lane| lane.nth((count / lanes.max(1)).max(1) - 1))
+            .min()
     }
 
     /// The lowest number in it.
     pub(crate) fn first_number(&self) -> Option<MessageNumber> {
-        self.lanes.iter().filter_map(|lane| lane.next(MessageNumber(0))).map(|found| found.number).min()
+        self.lanes
+            .iter()
+            .filter_map(|lane| lane.next(MessageNumber(0)))
+            .map(|found| found.number)
+            .min()
     }
 
     /// Whether a persistent message stands at or before this number.
@@ -173,7 +182,10 @@ impl Backlog {
 
     /// The lanes for an image, with their priorities.
     pub(crate) fn lanes_mut(&mut self) -> impl Iterator<Item = (u8, &mut Lane)> {
-        self.lanes.iter_mut().enumerate().map(|(index, lane)| (LANES as u8 - 1 - index as u8, lane))
+        self.lanes
+            .iter_mut()
+            .enumerate()
+            .map(|(index, lane)| (LANES as u8 - 1 - index as u8, lane))
     }
 
     /// The ordinals that the next pages get, by priority; those never used are left out.
@@ -184,12 +196,14 @@ impl Backlog {
 
     /// Ordinals below this were used.
     pub(crate) fn skip_ordinals(&mut self, priority: u8, next: u64) {
-        self.lane_mut(Position::new(priority, MessageNumber(0))).skip_ordinals(next);
+        self.lane_mut(Position::new(priority, MessageNumber(0)))
+            .skip_ordinals(next);
     }
 
     /// A page of the newest image lies there now.
     pub(crate) fn stored(&mut self, priority: u8, ordinal: u64, reference: PieceReference) {
-        self.lane_mut(Position::new(priority, MessageNumber(0))).stored(ordinal, reference);
+        self.lane_mut(Position::new(priority, MessageNumber(0)))
+            .stored(ordinal, reference);
     }
 
     /// Puts a page back that a checkpoint holds; those of one priority in rising order.
@@ -204,7 +218,8 @@ impl Backlog {
             return Err("page: of another priority");
         }
         let bytes: u64 = page.entries.iter().map(|entry| u64::from(entry.place.length)).sum();
-        self.lane_mut(Position::new(priority, MessageNumber(0))).restore(ordinal, page, reference)?;
+        self.lane_mut(Position::new(priority, MessageNumber(0)))
+            .restore(ordinal, page, reference)?;
         self.bytes += bytes;
         Ok(())
     }

@@ -17,7 +17,10 @@ pub(crate) struct Position {
 impl Position {
     /// Where a message of this priority and number stands. A priority beyond the highest counts as the highest.
     pub(crate) fn new(priority: u8, number: MessageNumber) -> Position {
-        Position { rank: PRIORITY_MAX - priority.min(PRIORITY_MAX), number }
+        Position {
+            rank: PRIORITY_MAX - priority.min(PRIORITY_MAX),
+            number,
+        }
     }
 
     /// The message's priority.

@@ -24,11 +24,20 @@ fn a_purge_removes_everything_that_waited_also_what_is_in_flight_in_steps() {
     }
     let consumer = client.subscribe_with("Q", |subscribe| subscribe.prefetch = 10);
     assert_eq!(consumer.received().len(), 10);
-    let answer = broker.admin(AdminCommand::Purge { queue: destination("Q") });
+    let answer = broker.admin(AdminCommand::Purge {
+        queue: destination("Q"),
+    });
     assert!(matches!(answer, AdminAnswer::Purged { messages: 6000 }), "{answer:?}");
     let statistics = broker.statistics("Q");
     assert_eq!((statistics.messages, statistics.bytes, statistics.in_flight), (0, 0, 0));
-    assert!(broker.records().iter().filter(|record| matches!(record, Record::Purged { .. })).count() >= 4);
+    assert!(
+        broker
+            .records()
+            .iter()
+            .filter(|record| matches!(record, Record::Purged { .. }))
+            .count()
+            >= 4
+    );
     consumer.ack_all();
     client.send("Q", "after");
     assert_eq!(consumer.received(), ["after"]);
@@ -46,9 +55,13 @@ fn a_purge_leaves_what_arrives_after_it_was_asked_for() {
     {
         let mut inner = broker.0.borrow_mut();
         let inner = &mut *inner;
-        let command = AdminCommand::Purge { queue: destination("Q") };
+        let command = AdminCommand::Purge {
+            queue: destination("Q"),
+        };
         let now = engine::EngineTime(inner.now);
-        inner.engine.handle_admin(now, engine::AdminRequest(1), command, &mut inner.store);
+        inner
+            .engine
+            .handle_admin(now, engine::AdminRequest(1), command, &mut inner.store);
     }
     client.send("Q", "late");
     assert_eq!(broker.contents("Q"), ["late"]);
@@ -60,10 +73,15 @@ fn deleting_is_refused_while_somebody_consumes_and_takes_everything_afterwards()
     let client = broker.client();
     client.send("Q", "a");
     let consumer = client.subscribe("Q");
-    let delete = || AdminCommand::Delete { destination: destination("Q") };
+    let delete = || AdminCommand::Delete {
+        destination: destination("Q"),
+    };
     let (kind, text) = refusal(broker.admin(delete()));
     assert_eq!(kind, AdminRefusal::Conflict);
-    assert!(text.starts_with("Destination: queue://Q still has an active subscription"), "{text}");
+    assert!(
+        text.starts_with("Destination: queue://Q still has an active subscription"),
+        "{text}"
+    );
     consumer.close();
     assert!(matches!(broker.admin(delete()), AdminAnswer::Deleted { messages: 1 }));
     assert_eq!(refusal(broker.admin(delete())).0, AdminRefusal::NotFound);
@@ -77,11 +95,21 @@ fn deleting_is_refused_while_somebody_consumes_and_takes_everything_afterwards()
 fn a_topic_stays_while_a_durable_subscription_takes_from_it() {
     let broker = Broker::new();
     let client = broker.client_named(Some("C"));
-    client.subscribe_with("topic:T", |subscribe| subscribe.durable = Some("D".into())).close();
-    let delete = || AdminCommand::Delete { destination: destination("topic:T") };
+    client
+        .subscribe_with("topic:T", |subscribe| subscribe.durable = Some("D".into()))
+        .close();
+    let delete = || AdminCommand::Delete {
+        destination: destination("topic:T"),
+    };
     assert_eq!(refusal(broker.admin(delete())).0, AdminRefusal::Conflict);
-    let remove = AdminCommand::RemoveDurable { client_id: "C".into(), name: "D".into() };
-    assert!(matches!(broker.admin(remove.clone()), AdminAnswer::Deleted { messages: 0 }));
+    let remove = AdminCommand::RemoveDurable {
+        client_id: "C".into(),
+        name: "D".into(),
+    };
+    assert!(matches!(
+        broker.admin(remove.clone()),
+        AdminAnswer::Deleted { messages: 0 }
+    ));
     assert_eq!(refusal(broker.admin(remove)).0, AdminRefusal::NotFound);
     assert!(matches!(broker.admin(delete()), AdminAnswer::Deleted { .. }));
 }
@@ -96,8 +124,15 @@ fn browsing_goes_page_by_page_in_the_order_of_delivery() {
     broker.crash();
     let (mut from, mut seen, mut pages) = (None, Vec::new(), 0);
     loop {
-        let command = AdminCommand::Browse { queue: destination("Q"), from, limit: 100, selector: None };
-        let AdminAnswer::Browsed { messages, next } = broker.admin(command) else { panic!("refused") };
+        let command = AdminCommand::Browse {
+            queue: destination("Q"),
+            from,
+            limit: 100,
+            selector: None,
+        };
+        let AdminAnswer::Browsed { messages, next } = broker.admin(command) else {
+            panic!("refused")
+        };
         assert!(messages.len() <= 100);
         seen.extend(messages.iter().map(|browsed| body(&browsed.message)));
         pages += 1;
@@ -106,23 +141,40 @@ fn browsing_goes_page_by_page_in_the_order_of_delivery() {
             break;
         }
     }
-    let expected: Vec<String> = [200].into_iter().chain((0..250).filter(|n| *n != 200)).map(|n| n.to_string()).collect();
+    let expected: Vec<String> = [200]
+        .into_iter()
+        .chain((0..250).filter(|n| *n != 200))
+        .map(|n| n.to_string())
+        .collect();
     assert_eq!((seen, pages), (expected, 3));
     let selector = Some("JMSPriority = 9".into());
-    let command = AdminCommand::Browse { queue: destination("Q"), from: None, limit: 10, selector };
+    let command = AdminCommand::Browse {
+        queue: destination("Q"),
+        from: None,
+        limit: 10,
+        selector,
+    };
     assert!(matches!(broker.admin(command), AdminAnswer::Browsed { messages, next: None } if messages.len() == 1));
 }
 
 #[test]
 fn creating_what_exists_changes_nothing_and_patterns_are_refused() {
     let broker = Broker::new();
-    let create = |name: &str| broker.admin(AdminCommand::Create { destination: destination(name) });
+    let create = |name: &str| {
+        broker.admin(AdminCommand::Create {
+            destination: destination(name),
+        })
+    };
     assert!(matches!(create("Q"), AdminAnswer::Created { created: true }));
     assert!(matches!(create("Q"), AdminAnswer::Created { created: false }));
     assert_eq!(refusal(create("Q.>")).0, AdminRefusal::Invalid);
-    let purge = AdminCommand::Purge { queue: destination("nothing") };
+    let purge = AdminCommand::Purge {
+        queue: destination("nothing"),
+    };
     assert_eq!(refusal(broker.admin(purge)).0, AdminRefusal::NotFound);
-    let purge = AdminCommand::Purge { queue: destination("topic:T") };
+    let purge = AdminCommand::Purge {
+        queue: destination("topic:T"),
+    };
     assert_eq!(refusal(broker.admin(purge)).0, AdminRefusal::Invalid);
 }
 
@@ -140,7 +192,10 @@ fn destinations_and_subscriptions_are_listed_page_by_page() {
     let names = |after: Option<&str>, limit| {
         let after = after.map(destination);
         let listed = inner.engine.destinations(after.as_ref(), limit);
-        listed.iter().map(|statistics| statistics.destination.to_string()).collect::<Vec<_>>()
+        listed
+            .iter()
+            .map(|statistics| statistics.destination.to_string())
+            .collect::<Vec<_>>()
     };
     assert_eq!(names(None, 2), ["queue://A", "queue://B"]);
     assert_eq!(names(Some("B"), 9), ["queue://C", "topic://T"]);
@@ -148,6 +203,20 @@ fn destinations_and_subscriptions_are_listed_page_by_page() {
     assert_eq!(subscriptions.len(), 1);
     assert_eq!((&*subscriptions[0].name, subscriptions[0].active), ("2", true));
     let statistics = inner.engine.statistics();
-    assert_eq!((statistics.destinations, statistics.durable_subscriptions, statistics.messages), (4, 2, 3));
-    assert_eq!((statistics.connections, statistics.consumers, statistics.counters.enqueued), (1, 2, 4));
+    assert_eq!(
+        (
+            statistics.destinations,
+            statistics.durable_subscriptions,
+            statistics.messages
+        ),
+        (4, 2, 3)
+    );
+    assert_eq!(
+        (
+            statistics.connections,
+            statistics.consumers,
+            statistics.counters.enqueued
+        ),
+        (1, 2, 4)
+    );
 }

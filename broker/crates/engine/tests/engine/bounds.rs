@@ -28,7 +28,10 @@ fn ten_thousand(name: &str, persistent: bool) -> Broker {
 fn a_selector_over_a_backlog_takes_a_thousand_messages_a_step() {
     let broker = ten_thousand("Q", false);
     let client = broker.client();
-    let consumer = ConsumerId { connection: client.id, number: 1 };
+    let consumer = ConsumerId {
+        connection: client.id,
+        number: 1,
+    };
     let subscribe = Subscribe {
         consumer,
         destinations: vec![destination("Q")],
@@ -45,7 +48,9 @@ fn a_selector_over_a_backlog_takes_a_thousand_messages_a_step() {
         let mut inner = broker.0.borrow_mut();
         let inner = &mut *inner;
         let command = Command::Subscribe(Box::new(subscribe));
-        inner.engine.handle(EngineTime(inner.now), client.id, None, command, &mut inner.store);
+        inner
+            .engine
+            .handle(EngineTime(inner.now), client.id, None, command, &mut inner.store);
     }
     let is_idle = |broker: &Broker| {
         let inner = broker.0.borrow();
@@ -61,13 +66,21 @@ fn a_purge_takes_about_a_thousand_messages_a_step() {
     {
         let mut inner = broker.0.borrow_mut();
         let inner = &mut *inner;
-        let command = AdminCommand::Purge { queue: destination("Q") };
-        inner.engine.handle_admin(EngineTime(inner.now), AdminRequest(1), command, &mut inner.store);
+        let command = AdminCommand::Purge {
+            queue: destination("Q"),
+        };
+        inner
+            .engine
+            .handle_admin(EngineTime(inner.now), AdminRequest(1), command, &mut inner.store);
     }
     let (mut before, mut steps) = (10_000, 0);
     loop {
         let left = broker.statistics("Q").messages;
-        assert!(before - left <= STEP_MESSAGES_MAX as u64, "{} in one step", before - left);
+        assert!(
+            before - left <= STEP_MESSAGES_MAX as u64,
+            "{} in one step",
+            before - left
+        );
         if left == 0 {
             break;
         }
@@ -103,8 +116,12 @@ fn what_is_gone_is_freed_in_steps() {
     let answer = {
         let mut inner = broker.0.borrow_mut();
         let inner = &mut *inner;
-        let command = AdminCommand::Delete { destination: destination("Q") };
-        inner.engine.handle_admin(EngineTime(inner.now), AdminRequest(1), command, &mut inner.store);
+        let command = AdminCommand::Delete {
+            destination: destination("Q"),
+        };
+        inner
+            .engine
+            .handle_admin(EngineTime(inner.now), AdminRequest(1), command, &mut inner.store);
         inner.engine.poll_effect()
     };
     assert!(answer.is_some(), "the answer does not wait for the memory");
@@ -113,6 +130,43 @@ fn what_is_gone_is_freed_in_steps() {
         inner.engine.next_timeout().unwrap().0 > inner.now
     };
     assert!(steps(&broker, is_idle) >= 9);
+}
+
+#[test]
+fn no_delivery_overtakes_the_answer_to_a_subscription_that_takes_several_steps() {
+    let broker = Broker::new();
+    let client = broker.client();
+    for number in 0..3000 {
+        client.send(&format!("A.{number:04}"), "x");
+    }
+    let consumer = ConsumerId {
+        connection: client.id,
+        number: 1,
+    };
+    let subscribe = Subscribe {
+        consumer,
+        destinations: vec![destination("A.>")],
+        selector: None,
+        prefetch: 5000,
+        browser: false,
+        no_local: false,
+        exclusive: false,
+        priority: 0,
+        durable: None,
+        pending_max: None,
+    };
+    {
+        let mut inner = broker.0.borrow_mut();
+        let inner = &mut *inner;
+        let (now, request) = (EngineTime(inner.now), Some(message::RequestId(1 << 40)));
+        let command = Command::Subscribe(Box::new(subscribe));
+        inner.engine.handle(now, client.id, request, command, &mut inner.store);
+    }
+    let before = client.events().len();
+    broker.client().send("A.0000", "y");
+    let events = client.events().split_off(before);
+    assert!(matches!(events[0], message::Event::Done { .. }), "{:?}", events[0]);
+    assert_eq!(events.len(), 1 + 3001);
 }
 
 #[test]

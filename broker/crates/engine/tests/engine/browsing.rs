@@ -44,7 +44,11 @@ fn a_browser_goes_through_a_backlog_larger_than_memory_and_prefetch() {
     let mut seen = 0;
     while seen < 5000 {
         let fresh = browser.fresh();
-        assert!(!fresh.is_empty() && fresh.len() <= 10, "{seen} seen, then {}", fresh.len());
+        assert!(
+            !fresh.is_empty() && fresh.len() <= 10,
+            "{seen} seen, then {}",
+            fresh.len()
+        );
         assert!(seen >= 4990 || !browser.is_at_end());
         for received in &fresh {
             assert_eq!(received.body, seen.to_string());

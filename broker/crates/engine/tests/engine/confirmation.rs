@@ -87,11 +87,17 @@ fn an_answer_that_changes_nothing_waits_for_what_it_rests_on() {
     consumer.post_ack("a");
     let first = client.waits_for();
     consumer.post_ack("a");
-    assert_eq!(client.waits_for(), first, "the second changes nothing, and is answered no earlier");
+    assert_eq!(
+        client.waits_for(),
+        first,
+        "the second changes nothing, and is answered no earlier"
+    );
     let other = broker.client();
     let made = other.post("Q", "volatile", |message, _| message.persistent = false);
     assert_eq!((other.outcome(made), other.waits_for()), (None, first));
-    let command = engine::AdminCommand::Create { destination: super::broker::destination("New") };
+    let command = engine::AdminCommand::Create {
+        destination: super::broker::destination("New"),
+    };
     assert!(broker.admin_after(command.clone()).unwrap().0 > first.unwrap());
     let created = sequence_of(&broker, |record| matches!(record, Record::Created { .. }));
     let (after, answer) = broker.admin_after(command).unwrap();
@@ -103,7 +109,9 @@ fn an_answer_that_changes_nothing_waits_for_what_it_rests_on() {
 fn a_topics_message_that_lasts_is_heard_when_it_is_confirmed() {
     let broker = Broker::new();
     let client = broker.client_named(Some("C"));
-    client.subscribe_with("topic:T", |subscribe| subscribe.durable = Some("D".into())).close();
+    client
+        .subscribe_with("topic:T", |subscribe| subscribe.durable = Some("D".into()))
+        .close();
     let heard = broker.client().subscribe("topic:T");
     broker.hold_disk();
     client.post("topic:T", "x", |_, _| {});
@@ -123,5 +131,8 @@ fn a_rejection_and_an_expiry_are_seen_when_they_are_confirmed() {
     let request = consumer.post_reject("bad");
     assert_eq!((client.outcome(request), dead.received()), (None, vec![]));
     broker.confirm();
-    assert_eq!((client.outcome(request), dead.received()), (Some(Ok(())), vec!["bad".to_owned()]));
+    assert_eq!(
+        (client.outcome(request), dead.received()),
+        (Some(Ok(())), vec!["bad".to_owned()])
+    );
 }

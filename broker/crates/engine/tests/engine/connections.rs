@@ -10,9 +10,19 @@ fn one_connection_at_a_time_has_a_client_id() {
     let broker = Broker::new();
     let first = broker.client_named(Some("C"));
     let second = broker.stranger();
-    let refusal = second.ask(Command::Connect { client_id: Some("C".into()) }).unwrap().unwrap_err();
+    let refusal = second
+        .ask(Command::Connect {
+            client_id: Some("C".into()),
+        })
+        .unwrap()
+        .unwrap_err();
     assert_eq!(refusal.kind, RefusalKind::InvalidClientId);
-    assert!(refusal.text.starts_with("Broker: holdfast - Client: C already connected from"), "{refusal}");
+    assert!(
+        refusal
+            .text
+            .starts_with("Broker: holdfast - Client: C already connected from"),
+        "{refusal}"
+    );
     assert_eq!(broker.0.borrow().closed, [second.id]);
     second.disconnect();
     first.disconnect();
@@ -23,10 +33,16 @@ fn one_connection_at_a_time_has_a_client_id() {
 fn what_is_asked_of_an_unknown_consumer_is_refused() {
     let broker = Broker::new();
     let client = broker.client();
-    let consumer = ConsumerId { connection: client.id, number: 7 };
+    let consumer = ConsumerId {
+        connection: client.id,
+        number: 7,
+    };
     let refusal = client.ask(Command::Pull { consumer, count: 1 }).unwrap().unwrap_err();
     assert_eq!(refusal.text, "The subscription does not exist: 7");
-    let end = Command::Unsubscribe { consumer, last_delivered: LastDelivered::Unknown };
+    let end = Command::Unsubscribe {
+        consumer,
+        last_delivered: LastDelivered::Unknown,
+    };
     assert!(client.ask(end).unwrap().is_err());
 }
 
@@ -37,7 +53,10 @@ fn nobody_touches_another_connections_consumers() {
     own.send("Q", "a");
     let consumer = own.subscribe("Q");
     assert_eq!(consumer.received(), ["a"]);
-    let end = Command::Unsubscribe { consumer: consumer.id, last_delivered: LastDelivered::Unknown };
+    let end = Command::Unsubscribe {
+        consumer: consumer.id,
+        last_delivered: LastDelivered::Unknown,
+    };
     assert!(other.ask(end).unwrap().is_err());
     consumer.ack("a");
 }
@@ -50,7 +69,11 @@ fn a_send_to_a_pattern_is_refused() {
 
 #[test]
 fn destinations_and_subscriptions_are_limited_and_a_refused_composite_makes_nothing() {
-    let broker = Broker::with(Settings { destinations_max: 2, subscriptions_max: 1, ..Settings::default() });
+    let broker = Broker::with(Settings {
+        destinations_max: 2,
+        subscriptions_max: 1,
+        ..Settings::default()
+    });
     let client = broker.client_named(Some("C"));
     client.send("A", "x");
     let refusal = client.try_send("B,C", "x").unwrap().unwrap_err();
@@ -72,9 +95,15 @@ fn producers_and_consumers_are_counted_while_they_are_there() {
     b.send("Q", "3");
     a.subscribe("Q");
     let statistics = broker.statistics("Q");
-    assert_eq!((statistics.producers, statistics.consumers, statistics.in_flight), (2, 1, 3));
+    assert_eq!(
+        (statistics.producers, statistics.consumers, statistics.in_flight),
+        (2, 1, 3)
+    );
     assert_eq!((statistics.counters.enqueued, statistics.counters.dispatched), (3, 3));
     a.disconnect();
     let statistics = broker.statistics("Q");
-    assert_eq!((statistics.producers, statistics.consumers, statistics.in_flight), (1, 0, 0));
+    assert_eq!(
+        (statistics.producers, statistics.consumers, statistics.in_flight),
+        (1, 0, 0)
+    );
 }

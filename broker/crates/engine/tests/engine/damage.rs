@@ -18,8 +18,16 @@ fn a_damaged_message_is_set_aside_and_its_queue_goes_on() {
     broker.answer_reads();
     assert_eq!(consumer.received(), ["b", "c"]);
     let damaged = broker.0.borrow().damaged.clone();
-    assert!(damaged[0].starts_with("queue://Q ") && damaged[0].ends_with("checksum"), "{damaged:?}");
-    assert!(broker.records().iter().any(|record| matches!(record, Record::SetAside { .. })));
+    assert!(
+        damaged[0].starts_with("queue://Q ") && damaged[0].ends_with("checksum"),
+        "{damaged:?}"
+    );
+    assert!(
+        broker
+            .records()
+            .iter()
+            .any(|record| matches!(record, Record::SetAside { .. }))
+    );
     consumer.ack_all();
     broker.crash();
     assert_eq!(broker.client().subscribe("Q").received(), [""; 0]);
@@ -50,7 +58,9 @@ fn a_browser_passes_over_what_is_damaged() {
     client.send("Q", "whole");
     broker.crash();
     broker.hold_reads();
-    let browser = broker.client().subscribe_with("Q", |subscribe| subscribe.browser = true);
+    let browser = broker
+        .client()
+        .subscribe_with("Q", |subscribe| subscribe.browser = true);
     broker.damage_a_read("gone");
     broker.answer_reads();
     assert_eq!(browser.received(), ["whole"]);

@@ -13,18 +13,26 @@ fn property(message: &Message, key: &str) -> Option<String> {
 fn a_rejected_message_arrives_in_the_dead_letter_queue_with_one_record() {
     let broker = Broker::new();
     let client = broker.client();
-    client.send_with("Q", "bad", |message, _| message.expiration = super::broker::START + 99_000);
+    client.send_with("Q", "bad", |message, _| {
+        message.expiration = super::broker::START + 99_000
+    });
     let consumer = client.subscribe("Q");
     let before = broker.appended();
     consumer.reject("bad");
     let records = broker.records().split_off(before);
-    assert!(matches!(&records[..], [Record::Created { .. }, Record::Moved { .. }]), "{records:?}");
+    assert!(
+        matches!(&records[..], [Record::Created { .. }, Record::Moved { .. }]),
+        "{records:?}"
+    );
     assert_eq!(broker.contents("Q"), [""; 0]);
     let dead = &broker.messages("ActiveMQ.DLQ")[0];
     assert_eq!(dead.destination.to_string(), "queue://ActiveMQ.DLQ");
     assert_eq!(dead.original_destination.as_ref().unwrap().to_string(), "queue://Q");
     assert_eq!((dead.expiration, dead.persistent), (0, true));
-    assert_eq!(dead.properties.get("originalExpiration"), Some(Property::Long((super::broker::START + 99_000) as i64)));
+    assert_eq!(
+        dead.properties.get("originalExpiration"),
+        Some(Property::Long((super::broker::START + 99_000) as i64))
+    );
     assert!(property(dead, "dlqDeliveryFailureCause").unwrap().contains("rejected"));
     assert_eq!(broker.statistics("Q").counters.dead_lettered, 1);
 }
@@ -62,7 +70,10 @@ fn what_is_rejected_and_not_persistent_is_discarded() {
     let client = broker.client();
     client.send_volatile("Q", "bad");
     client.subscribe("Q").reject("bad");
-    assert_eq!((broker.contents("Q").len(), broker.contents("ActiveMQ.DLQ").len()), (0, 0));
+    assert_eq!(
+        (broker.contents("Q").len(), broker.contents("ActiveMQ.DLQ").len()),
+        (0, 0)
+    );
 }
 
 #[test]

@@ -61,7 +61,10 @@ fn higher_priorities_go_first_and_equal_ones_in_order_of_arrival() {
         client.send_priority("Q", body, priority);
     }
     client.send_volatile("Q", "c4 volatile");
-    assert_eq!(client.subscribe("Q").received(), ["a9", "b9", "a4", "b4", "c4 volatile", "a0"]);
+    assert_eq!(
+        client.subscribe("Q").received(),
+        ["a9", "b9", "a4", "b4", "c4 volatile", "a0"]
+    );
 }
 
 #[test]
@@ -140,7 +143,10 @@ fn a_composite_destination_sends_to_all_and_subscribes_to_all() {
     let client = broker.client();
     let heard = client.subscribe("topic:T");
     client.send("A,B,topic:T", "x");
-    assert_eq!((broker.contents("A"), broker.contents("B")), (vec!["x".to_owned()], vec!["x".to_owned()]));
+    assert_eq!(
+        (broker.contents("A"), broker.contents("B")),
+        (vec!["x".to_owned()], vec!["x".to_owned()])
+    );
     assert_eq!(heard.received(), ["x"]);
     assert_eq!(broker.messages("B")[0].destination.to_string(), "queue://B");
     let both = client.subscribe("A,B");

@@ -9,8 +9,15 @@ fn a_resend_is_answered_like_the_original_and_stored_once() {
     assert_eq!(client.send_unique("Q", "a", "1"), Some(Ok(())));
     assert_eq!(client.send_unique("Q", "a", "1"), Some(Ok(())));
     assert_eq!(client.send_unique("Q", "b", "2"), Some(Ok(())));
-    assert_eq!(client.send_unique("R", "a", "1"), Some(Ok(())), "another destination, another message");
-    assert_eq!((broker.contents("Q"), broker.contents("R")), (vec!["a".into(), "b".into()], vec!["a".into()]));
+    assert_eq!(
+        client.send_unique("R", "a", "1"),
+        Some(Ok(())),
+        "another destination, another message"
+    );
+    assert_eq!(
+        (broker.contents("Q"), broker.contents("R")),
+        (vec!["a".into(), "b".into()], vec!["a".into()])
+    );
     assert_eq!(broker.statistics("Q").counters.duplicates, 1);
 }
 

@@ -29,7 +29,11 @@ fn a_durable_subscription_keeps_what_arrives_while_nobody_is_there_also_across_a
 fn one_record_serves_all_durable_subscriptions_that_take_a_message() {
     let broker = Broker::new();
     let client = broker.client_named(Some("C"));
-    for (name, selector) in [("all", None), ("red", Some("colour = 'red'")), ("blue", Some("colour = 'blue'"))] {
+    for (name, selector) in [
+        ("all", None),
+        ("red", Some("colour = 'red'")),
+        ("blue", Some("colour = 'blue'")),
+    ] {
         let consumer = client.subscribe_with("topic:T", |subscribe| {
             subscribe.durable = Some(name.into());
             subscribe.selector = selector.map(Into::into);
@@ -39,7 +43,10 @@ fn one_record_serves_all_durable_subscriptions_that_take_a_message() {
     let before = broker.appended();
     client.send_property("topic:T", "x", "colour", "red");
     let records = broker.records().split_off(before);
-    assert!(matches!(&records[..], [Record::Sent(sent)] if sent.targets.len() == 2), "{records:?}");
+    assert!(
+        matches!(&records[..], [Record::Sent(sent)] if sent.targets.len() == 2),
+        "{records:?}"
+    );
 }
 
 #[test]
@@ -49,7 +56,10 @@ fn one_consumer_at_a_time_may_use_a_durable_subscription() {
     let first = durable(&client, "topic:T", "D");
     let (_, outcome) = client.try_subscribe("topic:T", |subscribe| subscribe.durable = Some("D".into()));
     let refusal = outcome.unwrap().unwrap_err();
-    assert_eq!(refusal.text, "Durable consumer is in use for client: C and subscriptionName: D");
+    assert_eq!(
+        refusal.text,
+        "Durable consumer is in use for client: C and subscriptionName: D"
+    );
     first.close();
     durable(&client, "topic:T", "D");
 }
@@ -105,24 +115,36 @@ fn removing_a_subscription_takes_what_waited_and_is_refused_while_it_is_used() {
     let broker = Broker::new();
     let client = broker.client_named(Some("C"));
     let consumer = durable(&client, "topic:T", "D");
-    let remove = || Command::RemoveDurable { client_id: "C".into(), name: "D".into() };
-    assert_eq!(client.ask(remove()).unwrap().unwrap_err().text, "Durable consumer is in use");
+    let remove = || Command::RemoveDurable {
+        client_id: "C".into(),
+        name: "D".into(),
+    };
+    assert_eq!(
+        client.ask(remove()).unwrap().unwrap_err().text,
+        "Durable consumer is in use"
+    );
     consumer.close();
     client.send("topic:T", "a");
     assert_eq!(client.ask(remove()), Some(Ok(())));
     let refusal = client.ask(remove()).unwrap().unwrap_err();
     assert_eq!(refusal.kind, RefusalKind::InvalidDestination);
-    assert_eq!(refusal.text, "No durable subscription exists for clientID: C and subscriptionName: D");
+    assert_eq!(
+        refusal.text,
+        "No durable subscription exists for clientID: C and subscriptionName: D"
+    );
     assert_eq!(durable(&client, "topic:T", "D").received(), [""; 0]);
 }
 
 #[test]
 fn a_durable_subscription_needs_a_client_id_and_topics() {
     let broker = Broker::new();
-    let (_, outcome) = broker.client().try_subscribe("topic:T", |subscribe| subscribe.durable = Some("D".into()));
+    let (_, outcome) = broker
+        .client()
+        .try_subscribe("topic:T", |subscribe| subscribe.durable = Some("D".into()));
     assert!(outcome.unwrap().is_err());
-    let (_, outcome) =
-        broker.client_named(Some("C")).try_subscribe("Q", |subscribe| subscribe.durable = Some("D".into()));
+    let (_, outcome) = broker
+        .client_named(Some("C"))
+        .try_subscribe("Q", |subscribe| subscribe.durable = Some("D".into()));
     assert_eq!(outcome.unwrap().unwrap_err().kind, RefusalKind::InvalidDestination);
 }
 

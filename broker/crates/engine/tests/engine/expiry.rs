@@ -14,8 +14,14 @@ fn an_expired_message_is_never_delivered_and_goes_to_the_dead_letter_queue() {
     assert_eq!(client.subscribe("Q").received(), ["kept"]);
     assert_eq!(broker.contents("ActiveMQ.DLQ"), ["late"]);
     let dead = &broker.messages("ActiveMQ.DLQ")[0];
-    let expected = format!("java.lang.Throwable: Message Expired. Expiration:{}", super::broker::START + 1000);
-    assert_eq!(dead.properties.get("dlqDeliveryFailureCause"), Some(message::Property::String(&expected)));
+    let expected = format!(
+        "java.lang.Throwable: Message Expired. Expiration:{}",
+        super::broker::START + 1000
+    );
+    assert_eq!(
+        dead.properties.get("dlqDeliveryFailureCause"),
+        Some(message::Property::String(&expected))
+    );
     assert_eq!(broker.statistics("Q").counters.expired, 1);
 }
 
@@ -46,7 +52,10 @@ fn what_arrives_expired_goes_at_once() {
     let broker = Broker::new();
     let client = broker.client();
     client.send_expiring("Q", "late", 0);
-    assert_eq!((broker.contents("Q").len(), broker.contents("ActiveMQ.DLQ")), (0, vec!["late".to_owned()]));
+    assert_eq!(
+        (broker.contents("Q").len(), broker.contents("ActiveMQ.DLQ")),
+        (0, vec!["late".to_owned()])
+    );
 }
 
 #[test]
@@ -97,7 +106,9 @@ fn durable_subscriptions_give_an_expired_message_up_together_once() {
     let broker = Broker::new();
     let client = broker.client_named(Some("C"));
     for name in ["1", "2"] {
-        client.subscribe_with("topic:T", |subscribe| subscribe.durable = Some(name.into())).close();
+        client
+            .subscribe_with("topic:T", |subscribe| subscribe.durable = Some(name.into()))
+            .close();
     }
     client.send_expiring("topic:T", "late", 1000);
     broker.wait(31_000);
@@ -114,5 +125,8 @@ fn a_message_expired_before_a_crash_stays_where_it_went() {
     client.send_expiring("Q", "late", 1000);
     broker.wait(31_000);
     broker.crash();
-    assert_eq!((broker.contents("Q").len(), broker.contents("ActiveMQ.DLQ").len()), (0, 1));
+    assert_eq!(
+        (broker.contents("Q").len(), broker.contents("ActiveMQ.DLQ").len()),
+        (0, 1)
+    );
 }

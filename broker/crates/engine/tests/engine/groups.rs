@@ -22,7 +22,10 @@ fn a_group_stays_with_its_consumer_and_moves_when_that_ends() {
         send(&client, body, "a", 0);
     }
     send(&client, "b1", "b", 0);
-    assert_eq!((first.received(), second.received()), (vec!["a1".into(), "a2".into(), "a3".into()], vec!["b1".into()]));
+    assert_eq!(
+        (first.received(), second.received()),
+        (vec!["a1".into(), "a2".into(), "a3".into()], vec!["b1".into()])
+    );
     first.ack_all();
     first.close();
     send(&client, "a4", "a", 0);
@@ -39,7 +42,9 @@ fn the_first_message_of_a_group_for_a_consumer_is_marked() {
     let marks: Vec<_> = consumer
         .fresh()
         .iter()
-        .map(|received| received.delivery.message.properties.get("JMSXGroupFirstForConsumer") == Some(Property::Boolean(true)))
+        .map(|received| {
+            received.delivery.message.properties.get("JMSXGroupFirstForConsumer") == Some(Property::Boolean(true))
+        })
         .collect();
     assert_eq!(marks, [true, false]);
 }
@@ -54,7 +59,10 @@ fn a_group_whose_consumer_is_busy_waits_and_others_go_on() {
         send(&client, body, "a", 0);
     }
     send(&client, "b1", "b", 0);
-    assert_eq!((first.received(), second.received()), (vec!["a1".to_owned()], vec!["b1".to_owned()]));
+    assert_eq!(
+        (first.received(), second.received()),
+        (vec!["a1".to_owned()], vec!["b1".to_owned()])
+    );
     first.ack_all();
     assert_eq!(first.received(), ["a2"]);
     send(&client, "a4", "a", 0);
@@ -87,7 +95,11 @@ fn a_negative_sequence_closes_the_group() {
     send(&client, "a2", "a", -1);
     assert_eq!(first.received(), ["a1", "a2"]);
     send(&client, "again", "a", 0);
-    assert_eq!(second.received(), ["again"], "the group begins anew with whose turn it is");
+    assert_eq!(
+        second.received(),
+        ["again"],
+        "the group begins anew with whose turn it is"
+    );
 }
 
 #[test]
@@ -99,7 +111,11 @@ fn groups_across_selectors_do_not_lose_messages() {
     for number in 0..10 {
         send(&client, &number.to_string(), "a", 0);
     }
-    let (owner, other) = if any.all().is_empty() { (selecting, any) } else { (any, selecting) };
+    let (owner, other) = if any.all().is_empty() {
+        (selecting, any)
+    } else {
+        (any, selecting)
+    };
     assert_eq!(owner.received().len(), 10);
     owner.close();
     assert_eq!(other.received().len(), 10);
@@ -107,7 +123,10 @@ fn groups_across_selectors_do_not_lose_messages() {
 
 #[test]
 fn only_so_many_groups_keep_their_consumer() {
-    let broker = Broker::with(Settings { message_groups_max: 2, ..Settings::default() });
+    let broker = Broker::with(Settings {
+        message_groups_max: 2,
+        ..Settings::default()
+    });
     let client = broker.client();
     let consumers = [client.subscribe("Q"), client.subscribe("Q")];
     for group in ["a", "b", "c"] {

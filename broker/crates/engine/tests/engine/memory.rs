@@ -7,7 +7,10 @@ use super::broker::Broker;
 
 #[test]
 fn a_backlog_beyond_the_cache_is_read_back_in_order() {
-    let broker = Broker::with(Settings { body_cache_bytes: 0, ..Settings::default() });
+    let broker = Broker::with(Settings {
+        body_cache_bytes: 0,
+        ..Settings::default()
+    });
     let client = broker.client();
     let filling = "x".repeat(20_000);
     for number in 0..500 {
@@ -15,7 +18,11 @@ fn a_backlog_beyond_the_cache_is_read_back_in_order() {
     }
     assert!(broker.0.borrow().engine.statistics().body_cache_bytes <= 2 << 20);
     let consumer = client.subscribe("Q");
-    let received: Vec<String> = consumer.received().iter().map(|body| body.split(' ').next().unwrap().into()).collect();
+    let received: Vec<String> = consumer
+        .received()
+        .iter()
+        .map(|body| body.split(' ').next().unwrap().into())
+        .collect();
     assert_eq!(received, (0..500).map(|number| number.to_string()).collect::<Vec<_>>());
 }
 
@@ -30,10 +37,16 @@ fn bodies_are_read_ahead_and_delivered_in_order_whenever_they_come() {
     broker.hold_reads();
     let client = broker.client();
     let consumer = client.subscribe("Q");
-    assert_eq!(broker.0.borrow().store.reads.len(), Settings::default().read_ahead_messages);
+    assert_eq!(
+        broker.0.borrow().store.reads.len(),
+        Settings::default().read_ahead_messages
+    );
     broker.0.borrow_mut().store.reads.make_contiguous().reverse();
     broker.answer_reads();
-    assert_eq!(consumer.received(), (0..100).map(|number| number.to_string()).collect::<Vec<_>>());
+    assert_eq!(
+        consumer.received(),
+        (0..100).map(|number| number.to_string()).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -67,13 +80,21 @@ fn another_queue_goes_on_while_one_waits_for_the_disk() {
 
 #[test]
 fn messages_in_memory_are_limited() {
-    let broker = Broker::with(Settings { volatile_bytes_max: 10_000, ..Settings::default() });
+    let broker = Broker::with(Settings {
+        volatile_bytes_max: 10_000,
+        ..Settings::default()
+    });
     let client = broker.client();
     client.send_volatile("Q", "small");
     let outcome = client.send_with("Q", &"x".repeat(10_000), |message, _| message.persistent = false);
     let refusal = outcome.unwrap().unwrap_err();
     assert_eq!(refusal.kind, RefusalKind::ResourceAllocation);
-    assert!(refusal.text.starts_with("Usage Manager Memory Limit reached on queue://Q"), "{refusal}");
+    assert!(
+        refusal
+            .text
+            .starts_with("Usage Manager Memory Limit reached on queue://Q"),
+        "{refusal}"
+    );
     client.send("Q", &"x".repeat(10_000));
     client.subscribe("Q").ack_all();
     assert_eq!(broker.0.borrow().engine.statistics().volatile_bytes, 0);

@@ -38,7 +38,14 @@ fn what_may_have_been_delivered_is_marked_as_redelivered_after_a_crash() {
     let client = broker.client();
     client.send("Q", "new");
     let again = client.subscribe("Q").fresh();
-    assert_eq!((again[0].body.as_str(), again[0].delivery.redelivered, again[0].delivery.redeliveries), ("seen", true, 0));
+    assert_eq!(
+        (
+            again[0].body.as_str(),
+            again[0].delivery.redelivered,
+            again[0].delivery.redeliveries
+        ),
+        ("seen", true, 0)
+    );
     assert_eq!((again[1].body.as_str(), again[1].delivery.redelivered), ("new", false));
 }
 
@@ -67,7 +74,10 @@ fn numbers_rise_across_crashes() {
     client.send("Q", "c");
     let received = client.subscribe("Q").fresh();
     let numbers: Vec<_> = received.iter().map(|received| received.delivery.number).collect();
-    assert!(numbers.is_sorted() && numbers[1] > numbers[0] && numbers[2] > numbers[1], "{numbers:?}");
+    assert!(
+        numbers.is_sorted() && numbers[1] > numbers[0] && numbers[2] > numbers[1],
+        "{numbers:?}"
+    );
     assert_eq!(numbers[2].0 >> 44, 3, "the epoch stands in front");
 }
 
@@ -75,7 +85,9 @@ fn numbers_rise_across_crashes() {
 fn a_checkpoint_and_the_records_behind_it_make_the_same_state() {
     let broker = Broker::new();
     let client = broker.client_named(Some("C"));
-    client.subscribe_with("topic:T.*", |subscribe| subscribe.durable = Some("D".into())).close();
+    client
+        .subscribe_with("topic:T.*", |subscribe| subscribe.durable = Some("D".into()))
+        .close();
     for number in 0..3000 {
         client.send("Q", &number.to_string());
     }
@@ -90,7 +102,10 @@ fn a_checkpoint_and_the_records_behind_it_make_the_same_state() {
     broker.crash();
     let client = broker.client_named(Some("C"));
     assert_eq!(client.send_unique("Q", "once", "id"), Some(Ok(())));
-    let expected: Vec<String> = (1000..1499).chain(1600..3000).map(|number| number.to_string()).collect();
+    let expected: Vec<String> = (1000..1499)
+        .chain(1600..3000)
+        .map(|number| number.to_string())
+        .collect();
     let contents = broker.contents("Q");
     assert_eq!(contents[..expected.len()], expected);
     assert_eq!(contents[expected.len()..], ["once", "last"]);
@@ -105,14 +120,25 @@ fn a_record_that_cannot_follow_is_refused_with_object_and_number() {
     use record::{Definition, ObjectId, Record, RecordPlace, Waiting};
     let mut engine = Engine::new(Settings::default(), Epoch(2));
     let object = ObjectId(7);
-    let acknowledged = Record::Acknowledged(Waiting { object, numbers: vec![MessageNumber(9)] });
+    let acknowledged = Record::Acknowledged(Waiting {
+        object,
+        numbers: vec![MessageNumber(9)],
+    });
     let place = RecordPlace::default();
-    let refused = engine.replay(Sequence(1), acknowledged.clone(), place, &[]).unwrap_err();
+    let refused = engine
+        .replay(Sequence(1), acknowledged.clone(), place, &[])
+        .unwrap_err();
     assert_eq!(refused.to_string(), "object 7: there is no such object");
-    let created = Record::Created { object, definition: Definition::Queue { name: "Q".into() } };
+    let created = Record::Created {
+        object,
+        definition: Definition::Queue { name: "Q".into() },
+    };
     engine.replay(Sequence(1), created.clone(), place, &[]).unwrap();
     let refused = engine.replay(Sequence(2), acknowledged, place, &[]).unwrap_err();
-    assert_eq!(refused.to_string(), "object 7, message 9: consumed, but it does not wait here");
+    assert_eq!(
+        refused.to_string(),
+        "object 7, message 9: consumed, but it does not wait here"
+    );
     let refused = engine.replay(Sequence(2), created, place, &[]).unwrap_err();
     assert_eq!(refused.to_string(), "object 7: created twice");
 }
@@ -131,7 +157,10 @@ fn a_catalog_cut_or_changed_anywhere_never_panics() {
     let image = broker.0.borrow().image.clone().unwrap();
     for cut in 0..image.catalog.len() {
         let mut engine = Engine::new(Settings::default(), message::Epoch(2));
-        assert!(engine.restore(&image.catalog.slice(..cut), Vec::new()).is_err(), "cut at {cut}");
+        assert!(
+            engine.restore(&image.catalog.slice(..cut), Vec::new()).is_err(),
+            "cut at {cut}"
+        );
         for value in [0, 1, 255] {
             let mut changed = image.catalog.to_vec();
             changed[cut] = value;

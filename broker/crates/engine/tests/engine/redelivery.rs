@@ -18,13 +18,21 @@ fn three_delivered() -> (Broker, super::broker::Client, super::broker::Consumer)
 fn counts(broker: &Broker) -> Vec<(String, u32, bool)> {
     let received = broker.client().subscribe("Q").fresh();
     let seen = |received: &super::broker::Received| {
-        (received.body.clone(), received.delivery.redeliveries, received.delivery.redelivered)
+        (
+            received.body.clone(),
+            received.delivery.redeliveries,
+            received.delivery.redelivered,
+        )
     };
     received.iter().map(seen).collect()
 }
 
 fn expected(counts: [u32; 3]) -> Vec<(String, u32, bool)> {
-    ["a", "b", "c"].iter().zip(counts).map(|(body, count)| ((*body).to_owned(), count, count > 0)).collect()
+    ["a", "b", "c"]
+        .iter()
+        .zip(counts)
+        .map(|(body, count)| ((*body).to_owned(), count, count > 0))
+        .collect()
 }
 
 #[test]
@@ -79,7 +87,14 @@ fn a_released_message_comes_again_counted() {
     let (_, _, consumer) = three_delivered();
     consumer.release("b");
     let again = consumer.fresh();
-    assert_eq!((again[0].body.as_str(), again[0].delivery.redeliveries, again[0].delivery.redelivered), ("b", 1, true));
+    assert_eq!(
+        (
+            again[0].body.as_str(),
+            again[0].delivery.redeliveries,
+            again[0].delivery.redelivered
+        ),
+        ("b", 1, true)
+    );
 }
 
 #[test]
@@ -104,7 +119,9 @@ fn thousands_in_flight_come_back_in_order_over_several_steps() {
     }
     let consumer = client.subscribe_with("Q", |subscribe| subscribe.prefetch = 3500);
     assert_eq!(consumer.received().len(), 3500);
-    let other = broker.client().subscribe_with("Q", |subscribe| subscribe.prefetch = 10_000);
+    let other = broker
+        .client()
+        .subscribe_with("Q", |subscribe| subscribe.prefetch = 10_000);
     client.send("Q", "last");
     consumer.close();
     let mut expected: Vec<String> = (0..3500).map(|number| number.to_string()).collect();

@@ -53,7 +53,10 @@ fn consumers_with_different_selectors_share_a_queue() {
     for (body, colour) in [("1", "red"), ("2", "blue"), ("3", "green"), ("4", "red")] {
         client.send_property("Q", body, "colour", colour);
     }
-    assert_eq!((red.received(), blue.received()), (vec!["1".into(), "4".into()], vec!["2".into()]));
+    assert_eq!(
+        (red.received(), blue.received()),
+        (vec!["1".into(), "4".into()], vec!["2".into()])
+    );
     assert_eq!(client.subscribe("Q").received(), ["3"]);
 }
 
@@ -75,7 +78,9 @@ fn unknown_is_not_true() {
     let broker = Broker::new();
     let client = broker.client();
     client.send("Q", "no colour");
-    let not_red = client.subscribe_with("Q", |subscribe| subscribe.selector = Some("NOT (colour = 'red')".into()));
+    let not_red = client.subscribe_with("Q", |subscribe| {
+        subscribe.selector = Some("NOT (colour = 'red')".into())
+    });
     assert_eq!(not_red.received(), [""; 0]);
     let without = client.subscribe_with("Q", |subscribe| subscribe.selector = Some("colour IS NULL".into()));
     assert_eq!(without.received(), ["no colour"]);

@@ -5,7 +5,12 @@ use message::{Command, RefusalKind};
 use super::broker::{Broker, Client, destination};
 
 fn create(client: &Client, name: &str) {
-    assert_eq!(client.ask(Command::CreateTemporary { destination: destination(name) }), Some(Ok(())));
+    assert_eq!(
+        client.ask(Command::CreateTemporary {
+            destination: destination(name)
+        }),
+        Some(Ok(()))
+    );
 }
 
 #[test]
@@ -53,11 +58,18 @@ fn its_owner_deletes_it_when_nobody_reads_it() {
     let broker = Broker::new();
     let (owner, other) = (broker.client(), broker.client());
     create(&owner, "temp-topic:X");
-    let delete = || Command::DeleteTemporary { destination: destination("temp-topic:X") };
+    let delete = || Command::DeleteTemporary {
+        destination: destination("temp-topic:X"),
+    };
     assert!(other.ask(delete()).unwrap().is_err(), "it is not theirs");
     let consumer = owner.subscribe("temp-topic:X");
     let refusal = owner.ask(delete()).unwrap().unwrap_err();
-    assert!(refusal.text.starts_with("Destination: temp-topic://X still has an active subscription"), "{refusal}");
+    assert!(
+        refusal
+            .text
+            .starts_with("Destination: temp-topic://X still has an active subscription"),
+        "{refusal}"
+    );
     consumer.close();
     assert_eq!(owner.ask(delete()), Some(Ok(())));
     assert!(owner.try_send("temp-topic:X", "late").unwrap().is_err());

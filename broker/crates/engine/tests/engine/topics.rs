@@ -11,7 +11,10 @@ fn every_subscriber_of_the_moment_hears_a_message_and_nobody_later() {
     let (a, b) = (client.subscribe("topic:T"), broker.client().subscribe("topic:T"));
     client.send("topic:T", "x");
     let late = client.subscribe("topic:T");
-    assert_eq!((a.received(), b.received(), late.received()), (vec!["x".into()], vec!["x".into()], vec![]));
+    assert_eq!(
+        (a.received(), b.received(), late.received()),
+        (vec!["x".into()], vec!["x".into()], vec![])
+    );
 }
 
 #[test]
@@ -44,7 +47,9 @@ fn patterns_hear_existing_and_future_topics() {
 fn selectors_and_no_local_apply() {
     let broker = Broker::new();
     let (own, other) = (broker.client(), broker.client());
-    let red = own.subscribe_with("topic:T", |subscribe| subscribe.selector = Some("colour = 'red'".into()));
+    let red = own.subscribe_with("topic:T", |subscribe| {
+        subscribe.selector = Some("colour = 'red'".into())
+    });
     let foreign = own.subscribe_with("topic:T", |subscribe| subscribe.no_local = true);
     own.send_property("topic:T", "own red", "colour", "red");
     other.send_property("topic:T", "other blue", "colour", "blue");
@@ -54,7 +59,10 @@ fn selectors_and_no_local_apply() {
 
 #[test]
 fn a_slow_subscriber_loses_the_oldest_beyond_its_limit_and_nobody_else_does() {
-    let broker = Broker::with(Settings { topic_consumer_messages_max: 3, ..Settings::default() });
+    let broker = Broker::with(Settings {
+        topic_consumer_messages_max: 3,
+        ..Settings::default()
+    });
     let client = broker.client();
     let slow = client.subscribe_with("topic:T", |subscribe| subscribe.prefetch = 1);
     let quick = client.subscribe("topic:T");
@@ -72,7 +80,10 @@ fn a_slow_subscriber_loses_the_oldest_beyond_its_limit_and_nobody_else_does() {
 
 #[test]
 fn a_slow_subscriber_is_limited_in_bytes_too_and_may_choose_its_own_count() {
-    let broker = Broker::with(Settings { topic_consumer_bytes_max: 10_000, ..Settings::default() });
+    let broker = Broker::with(Settings {
+        topic_consumer_bytes_max: 10_000,
+        ..Settings::default()
+    });
     let client = broker.client();
     let slow = client.subscribe_with("topic:T", |subscribe| {
         subscribe.prefetch = 1;

@@ -18,10 +18,16 @@ fn nothing_of_a_transaction_is_seen_before_its_commit_and_all_of_it_after() {
     assert_eq!(client.send_in(transaction, "C", "c"), Some(Ok(())));
     assert_eq!(consumer.ack_in(transaction, "in"), Some(Ok(())));
     let heard = client.subscribe("topic:T");
-    assert_eq!((broker.contents("A"), broker.contents("B"), heard.received()), (vec!["in".into()], vec![], vec![]));
+    assert_eq!(
+        (broker.contents("A"), broker.contents("B"), heard.received()),
+        (vec!["in".into()], vec![], vec![])
+    );
     assert_eq!(client.commit(transaction), Some(Ok(())));
     assert_eq!(broker.contents("A"), [""; 0]);
-    assert_eq!((broker.contents("B"), broker.contents("C"), heard.received()), (vec!["b".into()], vec!["c".into()], vec!["t".into()]));
+    assert_eq!(
+        (broker.contents("B"), broker.contents("C"), heard.received()),
+        (vec!["b".into()], vec!["c".into()], vec!["t".into()])
+    );
     let committed = |record: &Record| matches!(record, Record::Committed { sent, acknowledged } if sent.len() == 2 && acknowledged.len() == 1);
     assert_eq!(broker.records().iter().filter(|record| committed(record)).count(), 1);
 }
@@ -69,7 +75,11 @@ fn what_was_acknowledged_stays_with_the_transaction_when_its_consumer_ends() {
         consumer.close();
         let other = client.subscribe("Q");
         assert_eq!(other.received(), [""; 0]);
-        let outcome = if commits { client.commit(transaction) } else { client.rollback(transaction) };
+        let outcome = if commits {
+            client.commit(transaction)
+        } else {
+            client.rollback(transaction)
+        };
         assert_eq!(outcome, Some(Ok(())));
         assert_eq!(other.received().len(), usize::from(!commits));
     }
@@ -105,8 +115,14 @@ fn an_empty_transaction_commits_without_a_record() {
 fn an_unknown_transaction_is_refused() {
     let broker = Broker::new();
     let client = broker.client();
-    let unknown = TransactionId { connection: client.id, number: 99 };
-    for command in [Command::Commit { transaction: unknown }, Command::Rollback { transaction: unknown }] {
+    let unknown = TransactionId {
+        connection: client.id,
+        number: 99,
+    };
+    for command in [
+        Command::Commit { transaction: unknown },
+        Command::Rollback { transaction: unknown },
+    ] {
         let refusal = client.ask(command).unwrap().unwrap_err();
         assert!(refusal.text.ends_with("has not been started."), "{refusal}");
     }
@@ -118,17 +134,47 @@ fn an_unknown_transaction_is_refused() {
 
 #[test]
 fn a_transaction_that_grows_too_large_can_only_be_rolled_back() {
-    let broker = Broker::with(Settings { transaction_bytes_max: 10_000, ..Settings::default() });
+    let broker = Broker::with(Settings {
+        transaction_bytes_max: 10_000,
+        ..Settings::default()
+    });
     let client = broker.client();
     let transaction = client.begin();
     assert_eq!(client.send_in(transaction, "Q", "small"), Some(Ok(())));
-    let refusal = client.send_in(transaction, "Q", &"x".repeat(10_000)).unwrap().unwrap_err();
+    let refusal = client
+        .send_in(transaction, "Q", &"x".repeat(10_000))
+        .unwrap()
+        .unwrap_err();
     assert_eq!(refusal.kind, RefusalKind::ResourceAllocation);
     let refusal = client.commit(transaction).unwrap().unwrap_err();
     assert_eq!(refusal.kind, RefusalKind::TransactionRolledBack);
     assert_eq!(broker.contents("Q"), [""; 0]);
-    assert!(client.rollback(transaction).unwrap().is_err(), "the failed commit ended it");
+    assert!(
+        client.rollback(transaction).unwrap().is_err(),
+        "the failed commit ended it"
+    );
     client.send("Q", "after");
+}
+
+#[test]
+fn acknowledgements_count_against_the_limit_too() {
+    let broker = Broker::with(Settings {
+        transaction_bytes_max: 1000,
+        ..Settings::default()
+    });
+    let client = broker.client();
+    let bodies: Vec<String> = (0..10).map(|number| number.to_string()).collect();
+    bodies.iter().for_each(|body| client.send("Q", body));
+    let consumer = client.subscribe("Q");
+    let transaction = client.begin();
+    let outcomes: Vec<bool> = bodies
+        .iter()
+        .map(|body| consumer.ack_in(transaction, body).unwrap().is_ok())
+        .collect();
+    assert!(outcomes[0] && !outcomes[9], "{outcomes:?}");
+    assert!(client.commit(transaction).unwrap().is_err());
+    consumer.ack_all();
+    assert_eq!(broker.contents("Q"), [""; 0]);
 }
 
 #[test]
@@ -158,5 +204,12 @@ fn a_transaction_survives_a_crash_whole_or_not_at_all() {
     assert_eq!(client.commit(transaction), None, "not confirmed yet");
     let confirmed = broker.0.borrow().store.confirmed as usize;
     broker.crash_after(confirmed);
-    assert_eq!((broker.contents("A").len(), broker.contents("B").len(), broker.contents("C").len()), (1, 0, 0));
+    assert_eq!(
+        (
+            broker.contents("A").len(),
+            broker.contents("B").len(),
+            broker.contents("C").len()
+        ),
+        (1, 0, 0)
+    );
 }

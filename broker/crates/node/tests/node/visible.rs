@@ -23,7 +23,11 @@ fn a_receipt_and_a_delivery_wait_for_the_disk_and_a_volatile_send_does_not() {
     world.listen(&mut broker, &mut consumer, "RECEIPT");
     let mut producer = world.client(&mut broker);
     // The queue exists: what is tested is the message.
-    world.say(&mut broker, &mut producer, "SEND\ndestination:/queue/volatile\nreceipt:q\n\nbefore");
+    world.say(
+        &mut broker,
+        &mut producer,
+        "SEND\ndestination:/queue/volatile\nreceipt:q\n\nbefore",
+    );
     world.listen(&mut broker, &mut producer, "receipt-id:q");
 
     world

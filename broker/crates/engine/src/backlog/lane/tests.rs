@@ -4,7 +4,11 @@ use record::{CheckpointName, RecordPlace};
 fn entry(number: u64, expiration: u64) -> Entry {
     Entry {
         number: MessageNumber(number),
-        place: Place { record: RecordPlace::default(), skip: 0, length: 7 },
+        place: Place {
+            record: RecordPlace::default(),
+            skip: 0,
+            length: 7,
+        },
         expiration,
         redeliveries: 0,
         priority: 4,
@@ -24,7 +28,10 @@ fn numbers(lane: &Lane) -> Vec<u64> {
 
 fn reference(offset: u64) -> PieceReference {
     PieceReference {
-        written_by: CheckpointName { epoch: message::Epoch(1), number: 1 },
+        written_by: CheckpointName {
+            epoch: message::Epoch(1),
+            number: 1,
+        },
         offset,
         length: 0,
         checksum: 0,
@@ -34,7 +41,9 @@ fn reference(offset: u64) -> PieceReference {
 
 /// A small generator: the test needs variety, not quality.
 fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *state = state
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
     *state >> 33
 }
 
@@ -50,7 +59,7 @@ fn taking_in_any_order_leaves_exactly_the_rest_in_order() {
             let number = model.remove(next(&mut state) as usize % limit);
             assert!(lane.take(MessageNumber(number)).is_some());
             assert!(lane.take(MessageNumber(number)).is_none(), "{number} was taken twice");
-            if model.len() % 500 == 0 {
+            if model.len().is_multiple_of(500) {
                 assert_eq!(numbers(&lane), model);
             }
         }
@@ -64,7 +73,10 @@ fn persistent_and_other_messages_come_in_one_order() {
     for number in 1..=10 {
         if number % 3 == 0 {
             let queue = message::Destination::queue("Q").expect("a good name");
-            lane.push_volatile(MessageNumber(number), Arc::new(Message::new("m", queue, message::Body::default())));
+            lane.push_volatile(
+                MessageNumber(number),
+                Arc::new(Message::new("m", queue, message::Body::default())),
+            );
         } else {
             lane.push(entry(number, 0));
         }
@@ -82,8 +94,18 @@ fn a_page_that_did_not_change_is_written_once() {
     for ordinal in 0..3 {
         lane.stored(ordinal, reference(ordinal));
     }
-    let second: Vec<_> = lane.image().map(|(ordinal, stored, page)| (ordinal, stored, page.entries.len())).collect();
-    assert_eq!(second, vec![(0, Some(reference(0)), 1024), (1, None, 1023), (2, Some(reference(2)), 952)]);
+    let second: Vec<_> = lane
+        .image()
+        .map(|(ordinal, stored, page)| (ordinal, stored, page.entries.len()))
+        .collect();
+    assert_eq!(
+        second,
+        vec![
+            (0, Some(reference(0)), 1024),
+            (1, None, 1023),
+            (2, Some(reference(2)), 952)
+        ]
+    );
 }
 
 #[test]
@@ -96,7 +118,10 @@ fn an_image_does_not_change_afterwards() {
     assert_eq!(image[0].2.entries.len(), 100);
     assert!(image[0].2.entries.iter().all(|entry| entry.redeliveries == 0));
     let now: Vec<_> = lane.image().collect();
-    assert_eq!(now[0].2.entries.iter().map(|entry| entry.number.0).collect::<Vec<_>>(), (91..=100).collect::<Vec<_>>());
+    assert_eq!(
+        now[0].2.entries.iter().map(|entry| entry.number.0).collect::<Vec<_>>(),
+        (91..=100).collect::<Vec<_>>()
+    );
 }
 
 #[test]

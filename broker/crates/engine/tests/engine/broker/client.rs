@@ -24,7 +24,11 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(broker: Broker, id: ConnectionId) -> Client {
-        Client { broker, id, numbers: Rc::new(Cell::new(0)) }
+        Client {
+            broker,
+            id,
+            numbers: Rc::new(Cell::new(0)),
+        }
     }
 
     fn next(&self) -> u32 {
@@ -42,15 +46,7 @@ impl Client {
     }
 
     pub(crate) fn outcome(&self, request: RequestId) -> Outcome {
-        let inner = self.broker.0.borrow();
-        let answers = inner.seen.get(&self.id)?.iter().filter_map(|event| match event {
-            Event::Done { request: answered } if *answered == request => Some(Ok(())),
-            Event::Refused { request: Some(answered), refusal } if *answered == request => Some(Err(refusal.clone())),
-            _ => None,
-        });
-        let answers: Vec<_> = answers.collect();
-        assert!(answers.len() <= 1, "answered more than once");
-        answers.into_iter().next()
+        self.broker.0.borrow().answers.get(&(self.id, request)).cloned()
     }
 
     /// What the newest event that is not visible yet rests on.
@@ -60,14 +56,26 @@ impl Client {
 
     pub(crate) fn message(&self, to: &str, body: &str) -> Message {
         let id = self.broker.0.borrow_mut().message_id();
-        Message::new(&id, destination(to), Body { kind: BodyKind::Text, bytes: body.to_owned().into() })
+        Message::new(
+            &id,
+            destination(to),
+            Body {
+                kind: BodyKind::Text,
+                bytes: body.to_owned().into(),
+            },
+        )
     }
 
     fn sending(&self, to: &str, body: &str, change: impl FnOnce(&mut Message, &mut Send)) -> Command {
         let destinations: Vec<_> = to.split(',').map(destination).collect();
         let mut message = self.message(to.split(',').next().unwrap(), body);
         let placeholder = Arc::new(message.clone());
-        let mut send = Send { message: placeholder, destinations, transaction: None, duplicate_id: None };
+        let mut send = Send {
+            message: placeholder,
+            destinations,
+            transaction: None,
+            duplicate_id: None,
+        };
         change(&mut message, &mut send);
         send.message = Arc::new(message);
         Command::Send(Box::new(send))
@@ -90,23 +98,35 @@ impl Client {
     }
 
     pub(crate) fn send_volatile(&self, to: &str, body: &str) {
-        assert_eq!(self.send_with(to, body, |message, _| message.persistent = false), Some(Ok(())));
+        assert_eq!(
+            self.send_with(to, body, |message, _| message.persistent = false),
+            Some(Ok(()))
+        );
     }
 
     pub(crate) fn send_priority(&self, to: &str, body: &str, priority: u8) {
-        assert_eq!(self.send_with(to, body, |message, _| message.priority = priority), Some(Ok(())));
+        assert_eq!(
+            self.send_with(to, body, |message, _| message.priority = priority),
+            Some(Ok(()))
+        );
     }
 
     pub(crate) fn send_expiring(&self, to: &str, body: &str, milliseconds: u64) {
         let expiration = self.broker.0.borrow().now + milliseconds;
-        assert_eq!(self.send_with(to, body, |message, _| message.expiration = expiration), Some(Ok(())));
+        assert_eq!(
+            self.send_with(to, body, |message, _| message.expiration = expiration),
+            Some(Ok(()))
+        );
     }
 
     pub(crate) fn send_property(&self, to: &str, body: &str, key: &str, value: &str) {
         let mut properties = PropertiesBuilder::default();
         properties.push(key, Property::String(value));
         let properties = properties.finish();
-        assert_eq!(self.send_with(to, body, |message, _| message.properties = properties), Some(Ok(())));
+        assert_eq!(
+            self.send_with(to, body, |message, _| message.properties = properties),
+            Some(Ok(()))
+        );
     }
 
     pub(crate) fn send_unique(&self, to: &str, body: &str, duplicate_id: &str) -> Outcome {
@@ -114,14 +134,20 @@ impl Client {
     }
 
     pub(crate) fn begin(&self) -> TransactionId {
-        let transaction = TransactionId { connection: self.id, number: self.next().into() };
+        let transaction = TransactionId {
+            connection: self.id,
+            number: self.next().into(),
+        };
         assert_eq!(self.ask(Command::Begin { transaction }), Some(Ok(())));
         transaction
     }
 
     /// Opens a transaction without looking at the answer.
     pub(crate) fn post_begin(&self) -> TransactionId {
-        let transaction = TransactionId { connection: self.id, number: self.next().into() };
+        let transaction = TransactionId {
+            connection: self.id,
+            number: self.next().into(),
+        };
         self.request(Command::Begin { transaction });
         transaction
     }
@@ -157,7 +183,10 @@ impl Client {
     }
 
     pub(crate) fn try_subscribe(&self, to: &str, change: impl FnOnce(&mut Subscribe)) -> (Consumer, Outcome) {
-        let id = ConsumerId { connection: self.id, number: self.next() };
+        let id = ConsumerId {
+            connection: self.id,
+            number: self.next(),
+        };
         let mut subscribe = Subscribe {
             consumer: id,
             destinations: to.split(',').map(destination).collect(),
@@ -172,7 +201,14 @@ impl Client {
         };
         change(&mut subscribe);
         let outcome = self.ask(Command::Subscribe(Box::new(subscribe)));
-        (Consumer { client: self.clone(), id, taken: Rc::new(Cell::new(0)) }, outcome)
+        (
+            Consumer {
+                client: self.clone(),
+                id,
+                taken: Rc::new(Cell::new(0)),
+            },
+            outcome,
+        )
     }
 
     pub(crate) fn disconnect(&self) {
@@ -205,13 +241,16 @@ pub(crate) struct Consumer {
 impl Consumer {
     /// Everything delivered so far.
     pub(crate) fn all(&self) -> Vec<Received> {
-        let received = |event| match event {
-            Event::Deliver(delivery) if delivery.consumer == self.id => {
-                Some(Received { body: super::body(&delivery.message), delivery })
-            }
+        let inner = self.client.broker.0.borrow();
+        let events = inner.seen.get(&self.client.id).map_or(&[][..], Vec::as_slice);
+        let received = |event: &Event| match event {
+            Event::Deliver(delivery) if delivery.consumer == self.id => Some(Received {
+                body: super::body(&delivery.message),
+                delivery: delivery.clone(),
+            }),
             _ => None,
         };
-        self.client.events().into_iter().filter_map(received).collect()
+        events.iter().filter_map(received).collect()
     }
 
     /// The bodies delivered since the last call.
@@ -232,17 +271,29 @@ impl Consumer {
 
     fn settle(&self, first: u64, last: u64, outcome: Disposition, transaction: Option<TransactionId>) -> Command {
         let (first, last) = (DeliveryTag(first), DeliveryTag(last));
-        Command::Acknowledge(Acknowledge { consumer: self.id, first, last, outcome, transaction })
+        Command::Acknowledge(Acknowledge {
+            consumer: self.id,
+            first,
+            last,
+            outcome,
+            transaction,
+        })
     }
 
     /// Acknowledges the delivery of this body (the latest of that body).
     pub(crate) fn ack(&self, body: &str) {
         let tag = self.tag(body);
-        assert_eq!(self.client.ask(self.settle(tag, tag, Disposition::Consumed, None)), Some(Ok(())));
+        assert_eq!(
+            self.client.ask(self.settle(tag, tag, Disposition::Consumed, None)),
+            Some(Ok(()))
+        );
     }
 
     pub(crate) fn ack_all(&self) {
-        assert_eq!(self.client.ask(self.settle(1, u64::MAX, Disposition::Consumed, None)), Some(Ok(())));
+        assert_eq!(
+            self.client.ask(self.settle(1, u64::MAX, Disposition::Consumed, None)),
+            Some(Ok(()))
+        );
     }
 
     pub(crate) fn ack_tags(&self, first: u64, last: u64) -> Outcome {
@@ -256,7 +307,10 @@ impl Consumer {
 
     pub(crate) fn reject(&self, body: &str) {
         let tag = self.tag(body);
-        assert_eq!(self.client.ask(self.settle(tag, tag, Disposition::Rejected, None)), Some(Ok(())));
+        assert_eq!(
+            self.client.ask(self.settle(tag, tag, Disposition::Rejected, None)),
+            Some(Ok(()))
+        );
     }
 
     pub(crate) fn post_reject(&self, body: &str) -> RequestId {
@@ -266,7 +320,10 @@ impl Consumer {
 
     pub(crate) fn release(&self, body: &str) {
         let tag = self.tag(body);
-        assert_eq!(self.client.ask(self.settle(tag, tag, Disposition::Released, None)), Some(Ok(())));
+        assert_eq!(
+            self.client.ask(self.settle(tag, tag, Disposition::Released, None)),
+            Some(Ok(()))
+        );
     }
 
     pub(crate) fn post_release(&self, body: &str) -> RequestId {
@@ -276,31 +333,47 @@ impl Consumer {
 
     pub(crate) fn post_ack_in(&self, transaction: TransactionId, body: &str) -> RequestId {
         let tag = self.tag(body);
-        self.client.request(self.settle(tag, tag, Disposition::Consumed, Some(transaction)))
+        self.client
+            .request(self.settle(tag, tag, Disposition::Consumed, Some(transaction)))
     }
 
     pub(crate) fn ack_in(&self, transaction: TransactionId, body: &str) -> Outcome {
         let tag = self.tag(body);
-        self.client.ask(self.settle(tag, tag, Disposition::Consumed, Some(transaction)))
+        self.client
+            .ask(self.settle(tag, tag, Disposition::Consumed, Some(transaction)))
     }
 
     pub(crate) fn reject_in(&self, transaction: TransactionId, body: &str) -> Outcome {
         let tag = self.tag(body);
-        self.client.ask(self.settle(tag, tag, Disposition::Rejected, Some(transaction)))
+        self.client
+            .ask(self.settle(tag, tag, Disposition::Rejected, Some(transaction)))
     }
 
     fn tag(&self, body: &str) -> u64 {
         let all = self.all();
         let found = all.iter().rev().find(|received| received.body == body);
-        found.unwrap_or_else(|| panic!("{body} was not delivered")).delivery.tag.0
+        found
+            .unwrap_or_else(|| panic!("{body} was not delivered"))
+            .delivery
+            .tag
+            .0
     }
 
     pub(crate) fn pull(&self, count: u32) {
-        assert_eq!(self.client.ask(Command::Pull { consumer: self.id, count }), Some(Ok(())));
+        assert_eq!(
+            self.client.ask(Command::Pull {
+                consumer: self.id,
+                count
+            }),
+            Some(Ok(()))
+        );
     }
 
     pub(crate) fn post_close(&self, last_delivered: LastDelivered) -> RequestId {
-        self.client.request(Command::Unsubscribe { consumer: self.id, last_delivered })
+        self.client.request(Command::Unsubscribe {
+            consumer: self.id,
+            last_delivered,
+        })
     }
 
     pub(crate) fn close(&self) {
@@ -308,7 +381,10 @@ impl Consumer {
     }
 
     pub(crate) fn close_after(&self, last_delivered: LastDelivered) {
-        let outcome = self.client.ask(Command::Unsubscribe { consumer: self.id, last_delivered });
+        let outcome = self.client.ask(Command::Unsubscribe {
+            consumer: self.id,
+            last_delivered,
+        });
         assert_eq!(outcome, Some(Ok(())));
     }
 }

@@ -11,11 +11,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use engine::{AdminAnswer, AdminCommand, AdminRequest, Damaged, Effect, Engine, EngineTime, Settings};
-use message::{Command, ConnectionId, Destination, Epoch, Event, Kind, Message, RequestId, Sequence};
+use message::{Command, ConnectionId, Destination, Epoch, Event, Kind, Message, Refusal, RequestId, Sequence};
 use record::{Image, PieceContent, PieceReference, Record};
 
 pub(crate) use client::{Client, Consumer, Received};
-pub(crate) use store::MemoryStore;
+pub(crate) use store::{MemoryStore, Written};
 
 /// When tests begin.
 pub(crate) const START: u64 = 1_700_000_000_000;
@@ -31,6 +31,7 @@ pub(crate) struct Inner {
     next_message: u64,
     gated: BTreeMap<ConnectionId, VecDeque<(Sequence, Event)>>,
     pub(crate) seen: BTreeMap<ConnectionId, Vec<Event>>,
+    pub(crate) answers: BTreeMap<(ConnectionId, RequestId), Result<(), Refusal>>,
     pub(crate) closed: Vec<ConnectionId>,
     admin: Vec<(AdminRequest, Sequence, AdminAnswer)>,
     pub(crate) damaged: Vec<String>,
@@ -64,7 +65,10 @@ impl Broker {
         engine.recovered(EngineTime(START));
         Broker(Rc::new(RefCell::new(Inner {
             engine,
-            store: MemoryStore { is_instant: true, ..MemoryStore::default() },
+            store: MemoryStore {
+                is_instant: true,
+                ..MemoryStore::default()
+            },
             settings,
             epoch: 1,
             now: START,
@@ -73,6 +77,7 @@ impl Broker {
             next_message: 0,
             gated: BTreeMap::new(),
             seen: BTreeMap::new(),
+            answers: BTreeMap::new(),
             closed: Vec::new(),
             admin: Vec::new(),
             damaged: Vec::new(),
@@ -87,7 +92,9 @@ impl Broker {
 
     pub(crate) fn client_named(&self, client_id: Option<&str>) -> Client {
         let client = self.stranger();
-        let outcome = client.ask(Command::Connect { client_id: client_id.map(Into::into) });
+        let outcome = client.ask(Command::Connect {
+            client_id: client_id.map(Into::into),
+        });
         assert_eq!(outcome, Some(Ok(())));
         client
     }
@@ -137,7 +144,9 @@ impl Broker {
         let (_, token) = inner.store.reads.pop_front().unwrap();
         let inner = &mut *inner;
         let now = EngineTime(inner.now);
-        inner.engine.loaded(now, token, Err(Damaged(text.into())), &mut inner.store);
+        inner
+            .engine
+            .loaded(now, token, Err(Damaged(text.into())), &mut inner.store);
         inner.run();
     }
 
@@ -165,7 +174,10 @@ impl Broker {
         }
         for (index, (record, _, messages)) in inner.store.records.iter().enumerate().skip(through.0 as usize) {
             let sequence = Sequence(index as u64 + 1);
-            inner.engine.replay(sequence, record.clone(), MemoryStore::place(index), messages).unwrap();
+            inner
+                .engine
+                .replay(sequence, record.clone(), MemoryStore::place(index), messages)
+                .unwrap();
         }
         inner.engine.recovered(EngineTime(inner.now));
         inner.gated.clear();
@@ -183,7 +195,9 @@ impl Broker {
     }
 
     pub(crate) fn admin(&self, command: AdminCommand) -> AdminAnswer {
-        self.admin_after(command).expect("the disk is not held, so it is answered").1
+        self.admin_after(command)
+            .expect("the disk is not held, so it is answered")
+            .1
     }
 
     /// The answer and the record that it rests on, confirmed or not.
@@ -210,7 +224,12 @@ impl Broker {
     pub(crate) fn messages(&self, name: &str) -> Vec<Arc<Message>> {
         let (mut from, mut all) = (None, Vec::new());
         loop {
-            let command = AdminCommand::Browse { queue: destination(name), from, limit: 1000, selector: None };
+            let command = AdminCommand::Browse {
+                queue: destination(name),
+                from,
+                limit: 1000,
+                selector: None,
+            };
             match self.admin(command) {
                 AdminAnswer::Browsed { messages, next } => {
                     all.extend(messages.into_iter().map(|browsed| browsed.message));
@@ -230,7 +249,13 @@ impl Broker {
     }
 
     pub(crate) fn records(&self) -> Vec<Record> {
-        self.0.borrow().store.records.iter().map(|(record, _, _)| record.clone()).collect()
+        self.0
+            .borrow()
+            .store
+            .records
+            .iter()
+            .map(|(record, _, _)| record.clone())
+            .collect()
     }
 
     pub(crate) fn appended(&self) -> usize {
@@ -251,7 +276,10 @@ pub(crate) fn body(message: &Message) -> String {
 
 pub(crate) fn reference() -> PieceReference {
     PieceReference {
-        written_by: record::CheckpointName { epoch: Epoch(1), number: 1 },
+        written_by: record::CheckpointName {
+            epoch: Epoch(1),
+            number: 1,
+        },
         offset: 0,
         length: 0,
         checksum: 0,
@@ -260,7 +288,11 @@ pub(crate) fn reference() -> PieceReference {
 }
 
 pub(crate) fn pieces(image: &Image) -> Vec<(record::PieceKey, PieceReference, PieceContent)> {
-    image.pieces.iter().map(|piece| (piece.key, reference(), piece.content.clone())).collect()
+    image
+        .pieces
+        .iter()
+        .map(|piece| (piece.key, reference(), piece.content.clone()))
+        .collect()
 }
 
 impl Inner {
@@ -268,7 +300,8 @@ impl Inner {
         self.next_request += 1;
         let request = RequestId(self.next_request);
         let now = EngineTime(self.now);
-        self.engine.handle(now, connection, Some(request), command, &mut self.store);
+        self.engine
+            .handle(now, connection, Some(request), command, &mut self.store);
         self.run();
         request
     }
@@ -300,8 +333,15 @@ impl Inner {
     pub(crate) fn take_effects(&mut self) {
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
-                Effect::Event { connection, after, event } => {
-                    assert!(after.0 <= self.store.records.len() as u64, "it rests on a record that is not there");
+                Effect::Event {
+                    connection,
+                    after,
+                    event,
+                } => {
+                    assert!(
+                        after.0 <= self.store.records.len() as u64,
+                        "it rests on a record that is not there"
+                    );
                     self.gated.entry(connection).or_default().push_back((after, event));
                 }
                 Effect::Close { connection, .. } => self.closed.push(connection),
@@ -314,6 +354,18 @@ impl Inner {
         for (connection, events) in &mut self.gated {
             while events.front().is_some_and(|(after, _)| after.0 <= self.store.confirmed) {
                 let (_, event) = events.pop_front().unwrap();
+                let answer = match &event {
+                    Event::Done { request } => Some((*request, Ok(()))),
+                    Event::Refused {
+                        request: Some(request),
+                        refusal,
+                    } => Some((*request, Err(refusal.clone()))),
+                    _ => None,
+                };
+                if let Some((request, answer)) = answer {
+                    let twice = self.answers.insert((*connection, request), answer);
+                    assert!(twice.is_none(), "answered more than once");
+                }
                 self.seen.entry(*connection).or_default().push(event);
             }
         }
@@ -321,6 +373,9 @@ impl Inner {
 
     /// What the newest event of a connection rests on, visible or not.
     pub(crate) fn newest_gated(&self, connection: ConnectionId) -> Option<Sequence> {
-        self.gated.get(&connection).and_then(|events| events.back()).map(|(after, _)| *after)
+        self.gated
+            .get(&connection)
+            .and_then(|events| events.back())
+            .map(|(after, _)| *after)
     }
 }

@@ -7,9 +7,12 @@ use bytes::Bytes;
 use message::{Message, Sequence};
 use record::{Place, ReadToken, Record, RecordPlace, SegmentNumber, Store, Ticket, decode_message};
 
+/// A record, its bytes, and where its messages lie in them.
+pub(crate) type Written = (Record, Bytes, Vec<(u32, u32)>);
+
 #[derive(Debug, Default)]
 pub(crate) struct MemoryStore {
-    pub(crate) records: Vec<(Record, Bytes, Vec<(u32, u32)>)>,
+    pub(crate) records: Vec<Written>,
     pub(crate) confirmed: u64,
     pub(crate) reads: VecDeque<(Place, ReadToken)>,
     /// Everything is confirmed at once.
@@ -19,7 +22,10 @@ pub(crate) struct MemoryStore {
 
 impl MemoryStore {
     pub(crate) fn place(index: usize) -> RecordPlace {
-        RecordPlace { segment: SegmentNumber(1), offset: u32::try_from(index).unwrap() }
+        RecordPlace {
+            segment: SegmentNumber(1),
+            offset: u32::try_from(index).unwrap(),
+        }
     }
 
     pub(crate) fn message(&self, place: Place) -> Arc<Message> {
@@ -35,14 +41,22 @@ impl Store for MemoryStore {
         record.encode(&mut bytes, &mut messages);
         let bytes = Bytes::from(bytes);
         let (read, again) = Record::decode(&bytes).unwrap();
-        assert_eq!((&read, &again), (record, &messages), "a record comes back as it was written");
+        assert_eq!(
+            (&read, &again),
+            (record, &messages),
+            "a record comes back as it was written"
+        );
         let place = Self::place(self.records.len());
         self.records.push((read, bytes, messages.clone()));
         let sequence = Sequence(self.records.len() as u64);
         if self.is_instant {
             self.confirmed = sequence.0;
         }
-        Ticket { sequence, place, messages }
+        Ticket {
+            sequence,
+            place,
+            messages,
+        }
     }
 
     fn confirmed(&self) -> Sequence {
