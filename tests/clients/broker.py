@@ -26,6 +26,11 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def environment():
+    """This process's, without the settings of a broker that somebody may have put there."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
+
+
 class Broker:
     """A running broker. `port` is that of STOMP."""
 
@@ -59,7 +64,7 @@ class Broker:
                 + ["--listen", f"stomp://127.0.0.1:{self.port}", "--admin", f"127.0.0.1:{self.admin_port}"]
                 # Expired messages should not keep a test waiting for the half minute of the default.
                 + ["--expiry-interval", "100ms", "--log-format", "json"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent)  # fmt: skip
+                env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent)
         # The claim of an earlier broker still stands in the directory, so the answer has to be this one's.
         status = {}
         for _ in range(100):
@@ -86,11 +91,10 @@ class Broker:
 
     def command(self, *arguments, check=True):
         """Runs the command line against this broker; the completed process, with its output as text."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
         return subprocess.run(
             [self.binary, *arguments, "--data", self.data],
-            env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            check=check, timeout=2 * START_SECONDS_MAX)  # fmt: skip
+            env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=check, timeout=2 * START_SECONDS_MAX)
 
     def waiting(self, queue):
         """How many messages wait in the queue, those included that a consumer holds."""

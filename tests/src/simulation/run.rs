@@ -63,6 +63,8 @@ struct Run<'a> {
     later: Vec<(BootTime, Later)>,
     others_excused: bool,
     ends_seen: usize,
+    /// The operation whose write goes elsewhere.
+    misdirected: Option<u64>,
     failures: Vec<String>,
 }
 
@@ -83,10 +85,13 @@ impl Run<'_> {
             world.invite(Being::Actor(actor));
         }
         let mut calamities = scenario.calamities.clone();
+        let mut misdirected = None;
         if scenario.damage == Damage::Misdirected {
             // What went astray lately may rest on nothing else: then there is no death before it is covered.
             calamities.retain(|(_, calamity)| *calamity == Calamity::Cut);
-            world.storage.fault_at(60 + world.prng.below(400), Fault::Misdirect);
+            let operation = 60 + world.prng.below(400);
+            world.storage.fault_at(operation, Fault::Misdirect);
+            misdirected = Some(operation);
         }
         calamities.reverse();
         let others_excused = scenario.excuses.others;
@@ -98,6 +103,7 @@ impl Run<'_> {
             later: Vec::new(),
             others_excused,
             ends_seen: 0,
+            misdirected,
             failures: Vec::new(),
         }
     }
@@ -360,6 +366,10 @@ impl Run<'_> {
 
     fn end(&mut self) {
         self.world.storage.set_plan(FaultPlan::calm());
+        if let Some(operation) = self.misdirected.filter(|operation| *operation >= self.world.storage.submitted()) {
+            // Too late to go astray.
+            self.world.storage.fault_at(operation, Fault::Stall(Duration::ZERO));
+        }
         self.world.storage.set_capacity(None);
         self.later.clear();
         self.world.say(|| "THE END BEGINS".into());

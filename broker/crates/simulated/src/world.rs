@@ -259,7 +259,7 @@ impl World {
         if !self.runs(process) {
             return false;
         }
-        if self.stop_at == Some(Point::Submitted(self.submitted)) {
+        if self.halted.is_none() && self.stop_at == Some(Point::Submitted(self.submitted)) {
             self.halted = Some(process);
             return false;
         }
@@ -279,7 +279,7 @@ impl World {
             }
             Err(error) => state.done.push_back((id, Err(error))),
         }
-        if self.stop_at == Some(Point::Submitted(self.submitted)) {
+        if self.halted.is_none() && self.stop_at == Some(Point::Submitted(self.submitted)) {
             self.halted = Some(process);
         }
         true
@@ -500,7 +500,7 @@ impl World {
         if !self.runs(process) {
             return None;
         }
-        if self.stop_at == Some(Point::Completed(self.collected)) {
+        if self.halted.is_none() && self.stop_at == Some(Point::Completed(self.collected)) {
             self.halted = Some(process);
             return None;
         }
@@ -531,7 +531,7 @@ impl World {
                 Outcome::Opened { file, length }
             }
         });
-        if self.stop_at == Some(Point::Completed(self.collected)) {
+        if self.halted.is_none() && self.stop_at == Some(Point::Completed(self.collected)) {
             // This one is still seen; nothing that its owner does about it happens any more.
             self.halted = Some(process);
         }

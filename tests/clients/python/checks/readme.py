@@ -30,7 +30,7 @@ def the_python_of_the_readme_does_what_it_says(broker):
     assert f'"127.0.0.1", {PORT}' in snippet
     result = subprocess.run(
         [sys.executable, "-c", REDIRECTED, str(broker.port)],
-        input=snippet, env=dict(os.environ), capture_output=True, text=True, timeout=20)  # fmt: skip
+        input=snippet, env=dict(os.environ), capture_output=True, text=True, timeout=20)
     assert result.returncode == 0, result.stderr
     assert (result.stdout, result.stderr) == (printed, ""), (result.stdout, result.stderr)
     assert broker.waiting("hello") == 0
