@@ -625,12 +625,10 @@ impl Judge<'_> {
                 })
                 .collect();
             let returned = |(body, place): &(Body, Place)| {
-                let waiting = self.waiting.get(&(*body, *place));
-                let later = waiting.and_then(|waiting| waiting.last_delivery).is_some_and(|later| later > committing);
+                let later = self.waiting.get(&(*body, *place)).and_then(|waiting| waiting.last_delivery).is_some_and(|later| later > committing);
                 // In the dead-letter queue because of this place, and not of another.
                 let message = &self.messages[body];
-                let rejected = waiting.is_some_and(|waiting| waiting.rejected > Certainty::No);
-                later || (message.dead_letters > 0 && (message.sending.expires.is_some() || rejected))
+                later || (message.dead_letters > 0 && message.sending.places.len() == 1)
             };
             let back = settled.iter().find(|pair| returned(pair)).copied();
             let took_place = if sends.is_empty() {

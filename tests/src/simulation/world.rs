@@ -63,6 +63,8 @@ pub(crate) struct Running {
     /// It does not run before this moment.
     pub(crate) frozen_until: BootTime,
     pub(crate) leads: bool,
+    /// When it wanted to be woken, at the last step.
+    due: Option<BootTime>,
     sockets: BTreeMap<ConnectionId, Socket>,
     ready: BTreeSet<ConnectionId>,
 }
@@ -94,6 +96,8 @@ pub(crate) struct Guest {
     pub(crate) being: Being,
     pub(crate) at: Option<(ProcessNumber, ConnectionId)>,
     next_act: BootTime,
+    /// Times in a row that there was nothing to do.
+    idle: u32,
 }
 
 /// Who a client is.
@@ -208,6 +212,7 @@ impl World {
                 machine,
                 frozen_until: BootTime(0),
                 leads: false,
+                due: None,
                 sockets: BTreeMap::new(),
                 ready: BTreeSet::new(),
             },
@@ -294,9 +299,8 @@ impl World {
                 next = running.sockets.values().filter_map(|socket| socket.down.next_arrival()).fold(next, BootTime::min);
                 continue;
             }
-            if let Some(at) = running.node.next_deadline(clock.now(now)) {
-                next = next.min(clock.world(at));
-            }
+            running.due = running.node.next_deadline(clock.now(now)).map(|at| clock.world(at));
+            next = running.due.into_iter().fold(next, BootTime::min);
             for (connection, socket) in &running.sockets {
                 let arrival = if running.node.may_read(*connection) {
                     socket.up.next_arrival()
@@ -354,14 +358,15 @@ impl World {
 
     fn happen(&mut self) {
         let now = self.storage.now();
+        let completed = self.storage.next_completion_at().is_some_and(|at| at <= now);
         let processes: Vec<_> = self.running.keys().copied().collect();
         for process in processes {
-            if self
-                .running
-                .get(&process)
-                .is_some_and(|running| running.frozen_until <= now)
+            if let Some(running) = self.running.get(&process)
+                && running.frozen_until <= now
             {
-                self.turn(process);
+                if completed || running.due.is_some_and(|due| due <= now) {
+                    self.turn(process);
+                }
                 self.carry(process);
             }
             // What a process handed to the kernel arrives whether it runs or not.
@@ -492,6 +497,10 @@ impl World {
             while let Some(piece) = socket.down.receive(world_now) {
                 socket.under_way.drain(..piece.len());
                 guest.being.handle_bytes(client_now, &piece, &mut self.scene);
+                if guest.idle > 1 {
+                    guest.idle = 0;
+                    guest.next_act = guest.next_act.min(world_now + PAUSE_MAX / 4);
+                }
             }
             while let Some(bytes) = guest.being.poll_output(client_now) {
                 socket.up.send(world_now, &bytes);
@@ -516,7 +525,10 @@ impl World {
         if guest.next_act > world_now {
             return self.flush(index);
         }
-        guest.next_act = world_now + self.prng.between(Duration::from_micros(50), PAUSE_MAX);
+        // Who finds nothing to do looks less and less often.
+        let pause = PAUSE_MAX * (1 << guest.idle.min(5));
+        guest.next_act = world_now + self.prng.between(Duration::from_micros(50), pause);
+        guest.idle += 1;
         if guest.at.is_none() {
             return self.connect(index);
         }
@@ -528,7 +540,9 @@ impl World {
                 1
             };
             for _ in 0..count {
-                actor.act(now, &mut self.scene);
+                if actor.act(now, &mut self.scene) {
+                    guest.idle = 0;
+                }
             }
         }
         self.flush(index);
@@ -580,6 +594,7 @@ impl World {
             being,
             at: None,
             next_act: self.storage.now(),
+            idle: 0,
         });
         self.guests.len() - 1
     }
