@@ -138,8 +138,16 @@ impl Engine {
         let bytes = send.message.bytes_held() * send.destinations.len().max(1);
         transaction.grow(id, bytes, bytes_max)?;
         let destinations: Vec<&Destination> = send.destinations.iter().collect();
-        let objects = self.resolve(step, connection, &destinations)?;
+        let resolved = self.resolve(step, connection, &destinations);
         let transaction = self.transaction(connection, id)?;
+        let objects = match resolved {
+            Ok(objects) => objects,
+            Err(refusal) => {
+                // A COMMIT may be on its way behind it: without this send it must not happen.
+                transaction.failed.get_or_insert_with(|| refusal.clone());
+                return Err(refusal);
+            }
+        };
         if let Some(id) = &send.duplicate_id {
             let own = &mut transaction.duplicate_ids;
             send.destinations

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use engine::{AdminAnswer, AdminCommand, AdminRequest, Effect, Engine};
@@ -28,6 +29,12 @@ const UNCONFIRMED_BYTES_MAX: usize = 64 << 20;
 
 /// Warnings that status repeats.
 const WARNINGS_MAX: usize = 20;
+
+/// A turn that comes this much after the one before: the process was stopped, or starved.
+const OVERSLEPT: Duration = Duration::from_secs(1);
+
+/// For so long after that, clients' bytes are read before anybody's silence counts.
+const READ_FIRST: Duration = Duration::from_millis(200);
 
 /// Who a node is.
 #[derive(Clone, Debug)]
@@ -59,6 +66,9 @@ pub struct Node {
     /// Warnings given so far, for status; the first few.
     pub(crate) warned: Vec<String>,
     pub(crate) since: Now,
+    last_turn: BootTime,
+    /// No session is timed out before: what clients sent while this process was stopped must be read first.
+    timeouts_from: BootTime,
     answers: Answers,
     clock_refused: bool,
 }
@@ -134,6 +144,8 @@ impl Node {
             notices: Vec::new(),
             warned: Vec::new(),
             since: now,
+            last_turn: now.boot,
+            timeouts_from: now.boot,
             answers: Answers::default(),
             clock_refused: false,
         }
@@ -142,6 +154,10 @@ impl Node {
     /// Lets everything go on as far as it can.
     pub fn turn(&mut self, now: Now) {
         self.files.turn(now);
+        if now.boot.since(self.last_turn) > OVERSLEPT {
+            self.timeouts_from = now.boot + READ_FIRST;
+        }
+        self.last_turn = now.boot;
         let result = match &mut self.phase {
             Phase::Starting(task) => match task.poll() {
                 None => self.beat_while_starting(now),
@@ -344,10 +360,8 @@ impl Node {
             Phase::Leading(leading) => leading.next_deadline(now),
             Phase::Ended(_) => return None,
         };
-        [own, self.files.next_deadline(), self.peers.next_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        let sessions = self.peers.next_timeout().map(|at| at.max(self.timeouts_from));
+        [own, self.files.next_deadline(), sessions].into_iter().flatten().min()
     }
 
     /// Asks for a clean end.
@@ -413,6 +427,9 @@ impl Node {
     }
 
     fn time_out_sessions(&mut self, now: Now) {
+        if now.boot < self.timeouts_from {
+            return;
+        }
         for connection in self.peers.take_due(now.boot) {
             let may_read = self.may_read(connection);
             if let Some(peer) = self.peers.get_mut(connection) {

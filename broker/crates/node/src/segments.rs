@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use leadership::names;
 use message::Epoch;
-use platform::{Class, DiskErrorKind, FileId, Files, Open};
+use platform::{Class, DiskError, DiskErrorKind, FileId, Files, Open};
 use record::SegmentNumber;
 
 use crate::failure::Failure;
@@ -74,12 +74,17 @@ pub(crate) async fn release_ballast(files: &Files) -> Result<(), Failure> {
 
 /// Sets the ballast's space aside, if it is not; a disk too full for it is left alone. Gives whether it is whole.
 pub(crate) async fn fill_ballast(files: Files, bytes: u64) -> Result<bool, Failure> {
-    let (file, length) = match files.open(names::BALLAST, Class::Plain, Open::Write).await {
+    let mut opened = files.open(names::BALLAST, Class::Plain, Open::Write).await;
+    if kind_of(&opened) == Some(DiskErrorKind::NotFound) {
+        opened = files.open(names::BALLAST, Class::Plain, Open::Create).await;
+    }
+    if kind_of(&opened) == Some(DiskErrorKind::Exists) {
+        // A dead predecessor's creation landed in between.
+        opened = files.open(names::BALLAST, Class::Plain, Open::Write).await;
+    }
+    let (file, length) = match opened {
         Ok(opened) => opened,
-        Err(error) if error.kind == DiskErrorKind::NotFound => files
-            .open(names::BALLAST, Class::Plain, Open::Create)
-            .await
-            .map_err(Failure::Disk)?,
+        Err(error) if error.kind == DiskErrorKind::NoSpace => return Ok(false),
         Err(error) => return Err(Failure::Disk(error)),
     };
     let mut whole = true;
@@ -95,6 +100,10 @@ pub(crate) async fn fill_ballast(files: Files, bytes: u64) -> Result<bool, Failu
     }
     files.close(file).await.map_err(Failure::Disk)?;
     Ok(whole)
+}
+
+fn kind_of<T>(result: &Result<T, DiskError>) -> Option<DiskErrorKind> {
+    result.as_ref().err().map(|error| error.kind)
 }
 
 /// Between two tries to make a segment on a full disk.

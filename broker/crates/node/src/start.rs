@@ -228,16 +228,15 @@ async fn claim(context: &StartContext) -> Result<(OwnClaim, Survey), Failure> {
     let file = match write_temporary(context, &temporary, claims::compose(&identity)?).await {
         Err(Failure::Disk(error)) if error.kind == DiskErrorKind::NoSpace => {
             segments::release_ballast(files).await?;
-            files.unlink(&temporary).await.map_err(Failure::Disk)?;
+            unlink_if_there(files, &temporary).await?;
             write_temporary(context, &temporary, claims::compose(&identity)?).await?
         }
         written => written?,
     };
     let claimed = link_when_silent(context, &temporary, file).await;
-    match files.unlink(&temporary).await {
-        Err(error) if error.kind != DiskErrorKind::NotFound => claimed.and(Err(Failure::Disk(error))),
-        Ok(()) | Err(_) => claimed,
-    }
+    let removed = unlink_if_there(files, &temporary).await;
+    let claimed = claimed?;
+    removed.map(|()| claimed)
 }
 
 async fn link_when_silent(
@@ -288,6 +287,8 @@ async fn write_temporary(context: &StartContext, path: &str, content: Blocks) ->
     debug_assert_eq!(content.len() as u64, CLAIM_BYTES);
     files.write(file, 0, content.into()).await.map_err(Failure::Disk)?;
     files.sync(file).await.map_err(Failure::Disk)?;
+    // A server that crashes must not take the name back before it is linked.
+    files.sync_directory(names::EPOCHS).await.map_err(Failure::Disk)?;
     Ok(file)
 }
 
@@ -355,39 +356,50 @@ enum Seen {
 }
 
 /// Returns when the leader and every younger claim are silent or gone, with what was seen of each, in the order of [`Survey::watched`].
+///
+/// All are watched at once: a crash loop leaves many claims behind, and their silences need not add up.
 async fn wait_for_silence(context: &StartContext, survey: &Survey) -> Result<Vec<Seen>, Failure> {
     let files = &context.files;
     let file_system = files.file_system();
-    let mut seen = Vec::new();
+    let mut watched = Vec::new();
     for claim in survey.watched() {
         let watch = Watch::begin(files.now().boot, claim.heartbeat(files).await?);
-        loop {
+        watched.push((claim, watch, None));
+    }
+    loop {
+        let mut undecided = false;
+        for (claim, watch, seen) in &mut watched {
+            if seen.is_some() {
+                continue;
+            }
             let heartbeat = claim.heartbeat(files).await?;
             let goodbye = claim.goodbye(files).await?;
             let process = match &claim.identity {
                 Some(identity) => files.process(&identity.process).await.map_err(Failure::Disk)?,
                 None => ProcessState::Unknown,
             };
+            let takeover_after = context.settings.takeover_after;
             match watch.look(
                 files.now().boot,
                 heartbeat,
                 goodbye,
                 &file_system,
                 process,
-                context.settings.takeover_after,
+                takeover_after,
             ) {
-                Silence::Gone => break seen.push(Seen::Gone),
-                Silence::Silent => break seen.push(Seen::Silent(heartbeat)),
+                Silence::Gone => *seen = Some(Seen::Gone),
+                Silence::Silent => *seen = Some(Seen::Silent(heartbeat)),
                 Silence::Alive => return Err(another_leads(claim)),
-                Silence::Undecided => {
-                    files
-                        .sleep_until(files.now().boot + context.settings.poll_interval)
-                        .await
-                }
+                Silence::Undecided => undecided = true,
             }
         }
+        if !undecided {
+            return Ok(watched.into_iter().filter_map(|(_, _, seen)| seen).collect());
+        }
+        files
+            .sleep_until(files.now().boot + context.settings.poll_interval)
+            .await;
     }
-    Ok(seen)
 }
 
 /// After the link: whoever beat meanwhile, or claimed above us, is ahead of us. The claim stays, unsealed and harmless.
@@ -505,8 +517,16 @@ async fn mark_format(context: &StartContext, nonce: Nonce) -> Result<(), Failure
         Ok(()) | Err(_) => {}
     }
     files.sync_directory("").await.map_err(Failure::Disk)?;
-    files.unlink(&temporary).await.map_err(Failure::Disk)?;
+    unlink_if_there(files, &temporary).await?;
     files.close(file).await.map_err(Failure::Disk)
+}
+
+/// Removes a temporary name; one that a crash of the server took back is gone already.
+async fn unlink_if_there(files: &Files, path: &str) -> Result<(), Failure> {
+    match files.unlink(path).await {
+        Err(error) if error.kind != DiskErrorKind::NotFound => Err(Failure::Disk(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 impl StartContext {
