@@ -22,11 +22,23 @@ pub struct Mutant {
 pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "accept-wrong-nonce",
-        does: "takes bytes that another claim wrote for its own predecessor's",
+        does: "takes bytes that were made to look like a batch for a batch",
     },
     Mutant {
         name: "accept-wrong-previous-checksum",
         does: "goes on with a batch that does not follow from the one before",
+    },
+    Mutant {
+        name: "ack-forgotten-on-replay",
+        does: "delivers again after a restart what was acknowledged",
+    },
+    Mutant {
+        name: "answer-no-change-early",
+        does: "answers what changes nothing before what it rests on is durable",
+    },
+    Mutant {
+        name: "answer-resend-early",
+        does: "answers a resend while the original is not durable",
     },
     Mutant {
         name: "checkpoint-of-unconfirmed",
@@ -41,12 +53,24 @@ pub const MUTANTS: &[Mutant] = &[
         does: "answers for a batch while an earlier one is still on its way",
     },
     Mutant {
+        name: "deliver-unconfirmed",
+        does: "delivers what a crash can undo",
+    },
+    Mutant {
+        name: "expired-delivered",
+        does: "delivers what has expired",
+    },
+    Mutant {
         name: "ignore-confirmed-through",
         does: "takes damage inside the confirmed log for its end",
     },
     Mutant {
         name: "ignore-heartbeat-position",
         does: "takes damage before the heartbeat's position for the end of the log",
+    },
+    Mutant {
+        name: "no-dispatched-mark",
+        does: "delivers again after a restart without the mark",
     },
     Mutant {
         name: "no-fence-read",

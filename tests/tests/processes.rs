@@ -172,7 +172,7 @@ fn journal_of_a_stopped_broker_verifies() {
     let mut broker = Launch::new(&data).start();
     broker.wait_ready();
     broker.stop();
-    let output = command(&["journal".into(), "verify".into(), "--data".into(), data.into()]);
+    let output = command(&["journal".into(), "verify".into(), data.into()]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 

@@ -625,7 +625,11 @@ impl Judge<'_> {
                 })
                 .collect();
             let returned = |(body, place): &(Body, Place)| {
-                let later = self.waiting.get(&(*body, *place)).and_then(|waiting| waiting.last_delivery).is_some_and(|later| later > committing);
+                let later = self
+                    .waiting
+                    .get(&(*body, *place))
+                    .and_then(|waiting| waiting.last_delivery)
+                    .is_some_and(|later| later > committing);
                 // In the dead-letter queue because of this place, and not of another.
                 let message = &self.messages[body];
                 later || (message.dead_letters > 0 && message.sending.places.len() == 1)

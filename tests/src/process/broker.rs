@@ -52,7 +52,6 @@ impl Launch {
             "--journal-segment-bytes=4MiB",
             "--journal-batch-bytes-max=64KiB",
             "--journal-ballast-bytes=8MiB",
-            "--journal-watermark-bytes=8MiB",
             "--journal-checkpoint-bytes=1MiB",
             "--journal-checkpoint-records=500",
             "--journal-checkpoint-interval=1s",

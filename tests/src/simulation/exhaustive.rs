@@ -7,8 +7,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use node::Notice;
 use simulated::{Crash, FaultPlan, Landed, Prng, ProcessNumber, SimulatedStorage, Snapshot};
 
+use super::run::is_excused_notice;
 use super::world::{Being, Machine, World};
 use crate::history::{Event, Tolerance, judge};
 use crate::workload::{Actor, Role, Scene, Work};
@@ -181,8 +183,10 @@ fn try_crash(kept: &Kept, settings: &node::Settings, crash: Crash, landed: Lande
     world.scene.history.push(Event::Draining);
     world.lead()?;
     world.drain()?;
-    if let Some(notice) = world.notices.first() {
-        return Err(format!("unexpected: {notice:?}"));
+    for notice in &world.notices {
+        if !matches!(notice, Notice::Warning(text) if is_excused_notice(text)) {
+            return Err(format!("unexpected: {notice:?}"));
+        }
     }
     if let Some(complaint) = world.scene.complaints.first() {
         return Err(format!("a client was told: {complaint}"));

@@ -6,6 +6,7 @@
 //! Deliberately absent: knowledge of how the node works inside. What it may do when disks fail is [`scenario::Excuses`]; everything else is a failure.
 
 pub mod exhaustive;
+pub mod forgery;
 pub mod run;
 pub mod scenario;
 mod world;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use simulated::{Chance, FaultPlan, Prng};
 
+use super::forgery::Forgery;
 use crate::workload::{Role, Work};
 
 /// A fault that is not a matter of chance per operation.
@@ -49,6 +50,12 @@ pub enum Damage {
     FlippedBit,
     /// One write went elsewhere, unnoticed.
     Misdirected,
+    /// Something that looks like the next batch lies behind the end of the log.
+    Forged(Forgery),
+    /// The end of the log is gone, and only the heartbeat knows.
+    CutTail,
+    /// A batch is damaged, and only a later batch knows that it was confirmed.
+    DamagedConfirmed,
 }
 
 /// What the faults of a scenario excuse.
@@ -102,9 +109,13 @@ impl Scenario {
     pub fn of(seed: u64) -> Scenario {
         let mut prng = Prng::new(seed);
         let shared = prng.below(5) == 0;
-        let damage = match prng.below(12) {
+        let damage = match prng.below(16) {
             0 | 1 => Damage::FlippedBit,
             2 => Damage::Misdirected,
+            3 => Damage::Forged(Forgery::WithoutNonce),
+            4 => Damage::Forged(Forgery::WithoutChain),
+            5 => Damage::CutTail,
+            6 => Damage::DamagedConfirmed,
             _ => Damage::None,
         };
         let plan = match prng.below(4) {
@@ -128,11 +139,12 @@ impl Scenario {
         let has = |wanted: Calamity| calamities.iter().any(|(_, calamity)| *calamity == wanted);
         let stalls =
             plan.stall > Chance::NEVER || has(Calamity::Stall) || has(Calamity::Freeze) || has(Calamity::FullDisk);
+        let at_rest = matches!(damage, Damage::FlippedBit | Damage::Misdirected | Damage::CutTail | Damage::DamagedConfirmed);
         let excuses = Excuses {
             failed: plan.failed > Chance::NEVER,
             no_space: plan.no_space > Chance::NEVER || plan.short_write > Chance::NEVER || has(Calamity::FullDisk),
-            others: shared || damage != Damage::None,
-            damage: damage != Damage::None,
+            others: shared || at_rest,
+            damage: at_rest,
             under_way: if stalls || has(Calamity::ClockJump) {
                 120_000
             } else {

@@ -296,7 +296,11 @@ impl World {
             let clock = self.machines[running.machine].clock;
             if running.frozen_until > now {
                 next = next.min(running.frozen_until);
-                next = running.sockets.values().filter_map(|socket| socket.down.next_arrival()).fold(next, BootTime::min);
+                next = running
+                    .sockets
+                    .values()
+                    .filter_map(|socket| socket.down.next_arrival())
+                    .fold(next, BootTime::min);
                 continue;
             }
             running.due = running.node.next_deadline(clock.now(now)).map(|at| clock.world(at));
@@ -325,9 +329,14 @@ impl World {
         }
         // A deadline that lies behind must not stop time; one that stays there keeps a real broker busy for nothing.
         self.standstill = if next <= now { self.standstill + 1 } else { 0 };
-        assert!(self.standstill < STANDSTILL_MAX, "time stands still: {}", self.deadlines(now));
+        assert!(
+            self.standstill < STANDSTILL_MAX,
+            "time stands still: {}",
+            self.deadlines(now)
+        );
         let next = next.max(now + Duration::from_nanos(u64::from(next <= now)));
         self.storage.advance_to(next);
+        self.coverage.count("step of simulated time");
         let (told, complained) = (self.scene.history.events().len(), self.scene.complaints.len());
         self.happen();
         if self.trace {
@@ -347,7 +356,10 @@ impl World {
             let clock = self.machines[running.machine].clock;
             let deadline = running.node.next_deadline(clock.now(now)).map(|at| clock.world(at));
             let phase = phase_of(&running.node);
-            text.push_str(&format!(", {process:?} ({phase}) {deadline:?}, frozen until {:?}", running.frozen_until));
+            text.push_str(&format!(
+                ", {process:?} ({phase}) {deadline:?}, frozen until {:?}",
+                running.frozen_until
+            ));
         }
         for guest in &self.guests {
             let timeout = guest.being.next_timeout().map(|at| self.machines[0].clock.world(at));
@@ -425,7 +437,6 @@ impl World {
     /// Moves bytes between a node and its clients.
     fn carry(&mut self, process: ProcessNumber) {
         let world_now = self.storage.now();
-        let client_now = self.now();
         let Some(running) = self.running.get_mut(&process) else {
             return;
         };
@@ -491,7 +502,9 @@ impl World {
     /// Moves bytes from the kernel to clients, and what they answer at once to the kernel.
     fn arrive(&mut self, process: ProcessNumber) {
         let (world_now, client_now) = (self.storage.now(), self.now());
-        let Some(running) = self.running.get_mut(&process) else { return };
+        let Some(running) = self.running.get_mut(&process) else {
+            return;
+        };
         for socket in running.sockets.values_mut() {
             let guest = &mut self.guests[socket.guest];
             while let Some(piece) = socket.down.receive(world_now) {

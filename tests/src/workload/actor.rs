@@ -1,5 +1,7 @@
 //! One scripted client.
 
+mod hearing;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
@@ -404,7 +406,11 @@ impl Line {
         resends: &mut VecDeque<Parcel>,
         scene: &mut Scene,
     ) -> bool {
-        if self.requests.values().any(|request| matches!(request, Request::Commit(_))) {
+        if self
+            .requests
+            .values()
+            .any(|request| matches!(request, Request::Commit(_)))
+        {
             // If it is refused, what it acknowledged is open again: only then is known what an ACK means.
             return false;
         }
@@ -668,177 +674,6 @@ impl Line {
             browse: None,
             held: Vec::new(),
         });
-    }
-
-    fn told(&mut self, now: Now, told: Told, scene: &mut Scene) {
-        match told {
-            Told::Connected(_) => self.connected = true,
-            Told::Receipt { id } => match id.parse().ok().and_then(|number: u32| self.requests.remove(&number)) {
-                None => scene.complain(format!("a receipt {id} that nobody waits for")),
-                Some(request) => self.answered(request, scene),
-            },
-            Told::Message(message) => self.delivered(now, &message, scene),
-            Told::BrowseEnd { subscription } => {
-                let ended = self
-                    .subscriptions
-                    .iter()
-                    .find(|known| *known.id == *subscription)
-                    .and_then(|known| known.browse);
-                match ended {
-                    Some(browse) => scene.push(Event::BrowseEnded(browse)),
-                    None => scene.complain(format!("the end of a browser {subscription} that does not exist")),
-                }
-                self.browsed = true;
-            }
-            Told::Error(error) => {
-                let request = error
-                    .receipt()
-                    .and_then(|id| id.parse().ok())
-                    .and_then(|number: u32| self.requests.remove(&number));
-                let about = request.as_ref().map(|request| match request {
-                    Request::Send(_) => "SEND",
-                    Request::Settle(_) => "ACK",
-                    Request::Commit(_) => "COMMIT",
-                    Request::Subscribe(_) => "SUBSCRIBE",
-                    Request::Unsubscribe(_) => "UNSUBSCRIBE",
-                    Request::Other => "another frame",
-                });
-                scene.complain(format!(
-                    "ERROR {} ({}) for {}",
-                    error.message(),
-                    error.explanation().trim(),
-                    about.unwrap_or("no request")
-                ));
-                match request {
-                    Some(Request::Send(parcel)) => scene.push(Event::Refused(parcel.sending.body)),
-                    Some(Request::Commit(open)) => {
-                        scene.push(Event::RolledBack(open.transaction));
-                        self.reopen(open.settled);
-                    }
-                    Some(Request::Settle(_) | Request::Subscribe(_) | Request::Unsubscribe(_) | Request::Other)
-                    | None => {}
-                }
-            }
-            Told::Silent { .. } => {
-                scene.count("gave the broker up as silent");
-                self.over = true;
-            }
-            Told::Broken(error) => {
-                scene.complain(format!("the broker sent no frame: {error}"));
-                self.over = true;
-            }
-            Told::Unexpected { command } => {
-                scene.complain(format!("the broker sent an unexpected {command}"));
-                self.over = true;
-            }
-        }
-    }
-
-    fn answered(&mut self, request: Request, scene: &mut Scene) {
-        match request {
-            Request::Send(parcel) => scene.push(Event::Sent(parcel.sending.body)),
-            Request::Settle(settlement) => scene.push(Event::Settled(settlement)),
-            Request::Commit(open) => scene.push(Event::Committed(open.transaction)),
-            Request::Subscribe(Some(index)) => scene.subscribed(index),
-            Request::Subscribe(None) => {}
-            Request::Unsubscribe(consumer) => scene.push(Event::Left(consumer)),
-            Request::Other => self.over |= self.leaving,
-        }
-    }
-
-    fn delivered(&mut self, now: Now, message: &Message, scene: &mut Scene) {
-        let Some((body, place)) = self.recognise(message, scene) else {
-            return;
-        };
-        let is_here = |known: &&mut Subscription| *known.id == *message.subscription();
-        let mut here = self.subscriptions.iter_mut().find(is_here);
-        let open = here.is_some();
-        let Some(subscription) = here.take().or_else(|| self.ended.iter_mut().find(is_here)) else {
-            return;
-        };
-        if let Some(browse) = subscription.browse {
-            scene.push(Event::Browsed { browse, body });
-            return;
-        }
-        let content = scene.content_of(body);
-        let flaw = flaw_of(message, &content, scene.promised(body), subscription.selective);
-        let redelivered = message.is_redelivered();
-        let id = u64::from(crc32_of(message.id()));
-        scene.count(match (open, redelivered) {
-            (true, false) => "delivered",
-            (true, true) => "delivered again",
-            (false, _) => "delivered behind UNSUBSCRIBE",
-        });
-        scene.push(Event::Delivered(Delivered {
-            consumer: subscription.consumer,
-            place,
-            body,
-            redelivered,
-            at: now.wall.0,
-            id,
-            flaw,
-        }));
-        match subscription.ack {
-            Ack::Auto => {
-                let settlement = Settlement(scene.history.fresh());
-                scene.push(Event::Settling {
-                    settlement,
-                    place,
-                    bodies: vec![body],
-                    outcome: Outcome::Consumed,
-                    transaction: None,
-                });
-            }
-            Ack::Client | Ack::ClientIndividual => {
-                self.deliveries += 1;
-                subscription.held.push(Held {
-                    serial: self.deliveries,
-                    body,
-                    place,
-                    token: message.ack_token(),
-                });
-            }
-        }
-    }
-
-    fn vanished(&mut self, message: &Message, scene: &mut Scene) {
-        let Some((body, place)) = self.recognise(message, scene) else {
-            return;
-        };
-        let known = self
-            .subscriptions
-            .iter()
-            .chain(&self.ended)
-            .find(|known| *known.id == *message.subscription());
-        if known.is_some_and(|known| known.ack == Ack::Auto && known.browse.is_none()) {
-            scene.count("vanished on the way");
-            scene.push(Event::Vanished { place, body });
-        }
-    }
-
-    /// Which message it is and where it waited; `None` for the end marks of a drain, and for what is wrong.
-    fn recognise(&self, message: &Message, scene: &mut Scene) -> Option<(Body, Place)> {
-        if message.body().starts_with(b"end:") {
-            return None;
-        }
-        let known = self
-            .subscriptions
-            .iter()
-            .chain(&self.ended)
-            .find(|known| *known.id == *message.subscription());
-        let place = known
-            .and_then(|known| known.place)
-            .or_else(|| scene.place_of(message.destination()));
-        match (known, Content::number(message.body()), place) {
-            (Some(_), Some(body), Some(place)) => Some((body, place)),
-            (_, _, _) => {
-                scene.complain(format!(
-                    "a delivery that nobody asked for, from {}",
-                    message.destination()
-                ));
-                None
-            }
-        }
     }
 }
 

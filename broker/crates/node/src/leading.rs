@@ -12,7 +12,7 @@ use engine::{Engine, EngineTime};
 use journal::{CheckpointRequest, CheckpointSummary, Handled, Journal, JournalFailure, ReplayStart, Written};
 use leadership::{Cell, Goodbye, GoodbyeReason, Heartbeat, Root, SEALED_URGENT};
 use platform::{BootTime, DiskError, DiskErrorKind, FileId, Files, Now, Task};
-use record::{CheckpointName, Image, Store};
+use record::{BatchPosition, CheckpointName, Image, Store};
 
 use crate::claims;
 use crate::clock::EngineClock;
@@ -40,6 +40,8 @@ pub(crate) struct Leading {
     beats: u64,
     next_beat: BootTime,
     beat: Option<(BootTime, Task<Result<BootTime, Failure>>)>,
+    /// The position in the newest beat that was issued.
+    beaten: Option<BatchPosition>,
     /// Changes of the root that wait for the one in flight.
     changes: VecDeque<Change>,
     updating: Option<Update>,
@@ -138,6 +140,7 @@ impl Leading {
             beat_fresh: started.fresh_since,
             beats: pulse.beats,
             next_beat: pulse.next,
+            beaten: None,
             beat: pulse.in_flight.map(|task| (now.boot, task)),
             changes: VecDeque::new(),
             updating: None,
@@ -280,10 +283,11 @@ impl Leading {
         // No beat is issued after GOODBYE.
         if now.boot >= self.next_beat && !matches!(self.goodbye, Goodbyes::Writing(_)) {
             self.beats += 1;
+            self.beaten = self.journal.confirmed_position();
             let heartbeat = Heartbeat {
                 counter: self.beats,
                 recovered_bytes: 0,
-                confirmed: self.journal.confirmed_position(),
+                confirmed: self.beaten,
             };
             let beat = heartbeat::beat(self.files.clone(), self.claim.file, self.claim.nonce, heartbeat);
             let mut task = Task::new(beat);
@@ -455,8 +459,13 @@ impl Leading {
         match &mut self.goodbye {
             Goodbyes::NotAsked => Ok(false),
             Goodbyes::Draining => {
-                if self.journal.confirmed() < self.journal.appended() || self.beat.is_some() || self.updating.is_some()
-                {
+                let confirmed = self.journal.confirmed() >= self.journal.appended();
+                if !confirmed || self.beat.is_some() || self.updating.is_some() {
+                    return Ok(false);
+                }
+                // The last word on how far the log goes: behind a goodbye no later batch or beat will say it.
+                if self.beaten != self.journal.confirmed_position() {
+                    self.next_beat = BootTime(0);
                     return Ok(false);
                 }
                 let cell = Goodbye(GoodbyeReason::Stopped).encode(self.claim.nonce);

@@ -116,9 +116,6 @@ pub(crate) async fn start(context: StartContext) -> Result<Started, Failure> {
             break;
         }
     }
-    if predecessor.is_none() {
-        refuse_unless_first_boot(&context, own.epoch).await?;
-    }
     if let Some(leader) = &predecessor
         && leader.root.format_version > FORMAT_VERSION
     {
@@ -248,6 +245,8 @@ async fn link_when_silent(
     loop {
         context.phase("looking for a leader");
         let survey = survey(context).await?;
+        // Before anybody claims: a claim of ours would explain files that it did not write.
+        refuse_unexplained(context, &survey).await?;
         let seen = wait_for_silence(context, &survey).await?;
 
         context.phase("claiming");
@@ -431,23 +430,65 @@ fn another_leads(claim: &OpenClaim) -> Failure {
     }
 }
 
-async fn refuse_unless_first_boot(context: &StartContext, own: Epoch) -> Result<(), Failure> {
+/// Refuses a directory whose files tell of more than its claims do: a claim, or what it held, is gone.
+async fn refuse_unexplained(context: &StartContext, survey: &Survey) -> Result<(), Failure> {
     let files = &context.files;
-    let format = files.open(names::FORMAT, Class::Plain, Open::Read).await;
-    let format_present = !claims::is_missing(&format);
-    let mut left = files.list(names::JOURNAL).await.map_err(Failure::Disk)?;
-    left.extend(files.list(names::CHECKPOINTS).await.map_err(Failure::Disk)?);
-    let claims: BTreeSet<Epoch> = (1..=own.0).map(Epoch).collect();
-    match Origin::decide(format_present, &claims, left.iter().map(String::as_str)) {
-        Origin::FirstBoot => Ok(()),
-        Origin::ClaimsMissing(evidence) => Err(Failure::damage(
-            names::EPOCHS,
-            None,
-            format!(
-                "{evidence}; nothing is begun over what may hold confirmed messages. Restore epochs/ from a backup, or choose another directory"
-            ),
-        )),
+    let segments = files.list(names::JOURNAL).await.map_err(Failure::Disk)?;
+    let checkpoints = files.list(names::CHECKPOINTS).await.map_err(Failure::Disk)?;
+    let every = || segments.iter().chain(&checkpoints).map(String::as_str);
+    if let Some(name) = every().find(|name| names::owner_of(name).is_some_and(|owner| owner > survey.highest)) {
+        return Err(claims_missing(format!(
+            "{name} was written by an epoch above {}, the highest that has a claim",
+            survey.highest
+        )));
     }
+    for claim in &survey.younger {
+        // One that never sealed has made at most its first segment, named no checkpoint and confirmed nothing.
+        let owned = |name: &&&String| names::owner_of(name) == Some(claim.epoch);
+        let evidence = if claim.identity.is_none() {
+            Some("neither its identity nor a root cell can be read")
+        } else if segments.iter().filter(|name| owned(&name)).count() > 1
+            || checkpoints.iter().any(|name| owned(&&name))
+        {
+            Some("there are segments or checkpoints that only a leader makes")
+        } else if claim
+            .heartbeat(files)
+            .await?
+            .is_some_and(|beat| beat.confirmed.is_some())
+        {
+            Some("its heartbeat says that it has confirmed something")
+        } else {
+            None
+        };
+        if let Some(evidence) = evidence {
+            return Err(Failure::damage(
+                names::claim(claim.epoch),
+                Some(leadership::Cell::RootA.offset()),
+                format!(
+                    "the root cells are blank or damaged, yet {evidence}: it may have led. Restore the directory from a backup"
+                ),
+            ));
+        }
+    }
+    if survey.leader.is_none() {
+        let format_present = !claims::is_missing(&files.open(names::FORMAT, Class::Plain, Open::Read).await);
+        let claims: BTreeSet<Epoch> = (1..=survey.highest.0).map(Epoch).collect();
+        match Origin::decide(format_present, &claims, every()) {
+            Origin::FirstBoot => {}
+            Origin::ClaimsMissing(evidence) => return Err(claims_missing(evidence)),
+        }
+    }
+    Ok(())
+}
+
+fn claims_missing(evidence: String) -> Failure {
+    Failure::damage(
+        names::EPOCHS,
+        None,
+        format!(
+            "a claim is missing: {evidence}. Nothing is begun over what may hold confirmed messages. Restore epochs/ from a backup, or choose another directory"
+        ),
+    )
 }
 
 async fn plan(context: &StartContext, predecessor: Option<&Leader>) -> Result<RecoveryPlan, Failure> {

@@ -201,12 +201,19 @@ fn a_missing_claim_is_damage_and_a_history_is_never_begun_over_an_older_one() {
             end => panic!("it was to refuse: {end:?}"),
         }
     };
-    world.storage.remove_file(&names::claim(Epoch(1)));
-    assert_eq!(refusal(&mut world), "epochs/00000001");
+    // Each twice: a refusal must not leave behind what the next start could take for an explanation.
     world.storage.remove_file(&names::claim(Epoch(2)));
-    assert_eq!(refusal(&mut world), "epochs", "FORMAT says that somebody has led here");
+    for _ in 0..2 {
+        assert_eq!(refusal(&mut world), "epochs", "segments of epoch 2 have no claim");
+    }
+    world.storage.remove_file(&names::claim(Epoch(1)));
+    for _ in 0..2 {
+        assert_eq!(refusal(&mut world), "epochs", "FORMAT says that somebody has led here");
+    }
     world.storage.remove_file(names::FORMAT);
-    assert!(refusal(&mut world).starts_with("journal/"), "segments say so too");
+    for _ in 0..3 {
+        assert_eq!(refusal(&mut world), "epochs", "segments say so too");
+    }
 }
 
 #[test]
@@ -246,4 +253,81 @@ fn damage_in_a_claim_is_warned_of_where_a_copy_is_left_and_refused_where_none_is
         let is_silent = cells.contains(&Cell::Fence) || !starts;
         assert_eq!(warnings.is_empty(), is_silent, "{cells:?}: {warnings:?}");
     }
+}
+
+#[test]
+fn a_gap_in_the_claims_is_damage() {
+    let mut world = World::new(FileSystem::Local);
+    for _ in 0..2 {
+        let mut broker = world.start(settings());
+        world.lead(&mut broker);
+        world.kill(broker);
+    }
+    world.storage.remove_file(&names::claim(Epoch(1)));
+    let mut broker = world.start(settings());
+    let End::Failed(Failure::Damage { file, .. }) = world.end(&mut broker) else {
+        panic!("it was to refuse")
+    };
+    assert_eq!(file, "epochs/00000001");
+}
+
+#[test]
+fn a_claim_whose_roots_are_gone_is_damage_if_anything_shows_that_it_led() {
+    for whole in [true, false] {
+        let mut world = World::new(FileSystem::Local);
+        let mut broker = world.start(settings());
+        world.lead(&mut broker);
+        let mut client = world.client(&mut broker);
+        world.say(
+            &mut broker,
+            &mut client,
+            "SEND\ndestination:/queue/Q\npersistent:true\nreceipt:r\n\nprecious",
+        );
+        world.listen(&mut broker, &mut client, "RECEIPT");
+        world.run(Duration::from_secs(1), &mut [&mut broker], |_| false);
+        world.kill(broker);
+        let path = names::claim(Epoch(1));
+        let mut claim = world.storage.read_file(&path).expect("the claim is there");
+        if whole {
+            claim.fill(0);
+        } else {
+            claim[Cell::RootA.offset() as usize..Cell::Heartbeat.offset() as usize].fill(0);
+        }
+        world.storage.write_file(&path, &claim);
+        for _ in 0..2 {
+            let mut broker = world.start(settings());
+            let End::Failed(Failure::Damage { .. }) = world.end(&mut broker) else {
+                panic!("it was to refuse: {:?}", broker.node.end())
+            };
+        }
+    }
+}
+
+#[test]
+fn what_was_confirmed_right_before_a_clean_stop_is_protected_by_position() {
+    let mut world = World::new(FileSystem::Local);
+    let mut broker = world.start(settings());
+    world.lead(&mut broker);
+    let mut client = world.client(&mut broker);
+    world.say(
+        &mut broker,
+        &mut client,
+        "SEND\ndestination:/queue/Q\npersistent:true\nreceipt:r\n\nprecious",
+    );
+    world.listen(&mut broker, &mut client, "RECEIPT");
+    broker.node.stop(world.now());
+    assert!(matches!(world.end(&mut broker), End::Stopped));
+    world.kill(broker);
+    let segment = "journal/00000001-00000001";
+    let content = world.storage.read_file(segment).expect("the segment is there");
+    let at = content
+        .windows(8)
+        .rposition(|bytes| bytes == b"precious")
+        .expect("the body is in it");
+    assert!(world.storage.flip_bit(segment, at as u64, 1));
+    let mut broker = world.start(settings());
+    let End::Failed(Failure::Damage { file, .. }) = world.end(&mut broker) else {
+        panic!("{:?}", broker.node.end())
+    };
+    assert_eq!(file, segment);
 }

@@ -177,7 +177,7 @@ fn check(relative: &str) -> Result<(), Errno> {
     }
 }
 
-/// Makes the directory if it is missing, parents too; only this user may enter what we make.
+/// Makes the directory if it is missing; only this user may enter it. Its parent must exist: a mistyped path, or a file system that is not mounted, must not become a new, empty broker.
 fn make(root: &Path) -> Result<(), OpenError> {
     match std::fs::metadata(root) {
         Ok(metadata) if metadata.is_dir() => return Ok(()),
@@ -185,7 +185,7 @@ fn make(root: &Path) -> Result<(), OpenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(classify(root, "look at", errno_of(&error))),
     }
-    match std::fs::DirBuilder::new().recursive(true).mode(0o700).create(root) {
+    match std::fs::DirBuilder::new().mode(0o700).create(root) {
         Ok(()) => Ok(()),
         Err(error) if errno_of(&error) == Errno::ENOTDIR => Err(classify(root, "create", Errno::ENOTDIR)),
         Err(error) => Err(OpenError::MayNotCreate {

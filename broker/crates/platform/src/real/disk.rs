@@ -177,7 +177,7 @@ impl Work {
 }
 
 impl RealDisk {
-    /// Opens the data directory, making it and its parents (mode 0700) if they are missing, and starts the I/O threads.
+    /// Opens the data directory, making it (mode 0700) if it is missing; its parent must exist, and starts the I/O threads.
     ///
     /// `wake` is called, from any thread, when a completion stands ready where there was none: whoever is woken must call [`Disk::completed`] until it gives `None`.
     pub fn open(root: &Path, wake: Arc<dyn Fn() + Send + Sync>) -> Result<RealDisk, OpenError> {
