@@ -49,11 +49,19 @@ pub(super) fn cut_tail(storage: &SimulatedStorage, prng: &mut Prng) -> Option<Ve
     let log = read_log(storage)?;
     let full: Vec<&Batch> = log.batches.iter().filter(|batch| !batch.header.empty).collect();
     let from = full[full.len().checked_sub(1 + prng.index(2))?];
-    let later = log.batches.iter().filter(|batch| batch.header.number >= from.header.number && batch.path != from.path);
+    let later = log
+        .batches
+        .iter()
+        .filter(|batch| batch.header.number >= from.header.number && batch.path != from.path);
     let mut paths: Vec<&String> = later.map(|batch| &batch.path).collect();
     paths.dedup();
-    let mut before: Vec<Before> = paths.into_iter().filter_map(|path| change(storage, path, |content| content.fill(0))).collect();
-    before.extend(change(storage, &from.path, |content| content[from.header.offset as usize..].fill(0)));
+    let mut before: Vec<Before> = paths
+        .into_iter()
+        .filter_map(|path| change(storage, path, |content| content.fill(0)))
+        .collect();
+    before.extend(change(storage, &from.path, |content| {
+        content[from.header.offset as usize..].fill(0)
+    }));
     Some(before)
 }
 
@@ -61,18 +69,30 @@ pub(super) fn cut_tail(storage: &SimulatedStorage, prng: &mut Prng) -> Option<Ve
 pub(super) fn damage_confirmed(storage: &SimulatedStorage, prng: &mut Prng) -> Option<Vec<Before>> {
     let log = read_log(storage)?;
     let last = log.batches.last()?.header.confirmed_through;
-    let shown: Vec<&Batch> = log.batches.iter().filter(|batch| !batch.header.empty && batch.header.number <= last).collect();
+    let shown: Vec<&Batch> = log
+        .batches
+        .iter()
+        .filter(|batch| !batch.header.empty && batch.header.number <= last)
+        .collect();
     let batch = shown[shown.len().checked_sub(1 + prng.index(2))?];
     let at = batch.header.offset as usize + prng.index(batch.header.extent() as usize);
-    let mut before: Vec<Before> = change(storage, &batch.path, |content| content[at] ^= 1).into_iter().collect();
-    before.extend(change(storage, &log.claim, |content| content[Cell::Heartbeat.offset() as usize + 20] ^= 1));
+    let mut before: Vec<Before> = change(storage, &batch.path, |content| content[at] ^= 1)
+        .into_iter()
+        .collect();
+    before.extend(change(storage, &log.claim, |content| {
+        content[Cell::Heartbeat.offset() as usize + 20] ^= 1
+    }));
     Some(before)
 }
 
 /// Puts a forged batch behind the end of the log: one that purges everything. Gives the file; `None` if there is no room or no log.
 pub(super) fn forge(storage: &SimulatedStorage, forgery: Forgery) -> Option<String> {
     let Log { nonce, batches, .. } = read_log(storage)?;
-    let Batch { path, header, bytes: batch } = batches.into_iter().next_back()?;
+    let Batch {
+        path,
+        header,
+        bytes: batch,
+    } = batches.into_iter().next_back()?;
     if header.last_of_segment {
         return None;
     }
@@ -124,16 +144,24 @@ fn read_log(storage: &SimulatedStorage) -> Option<Log> {
     let files = storage.files();
     for claim in files.iter().rev().filter(|path| path.starts_with("epochs/0")) {
         let content = Bytes::from(storage.read_file(claim)?);
-        let CellState::Valid(identity) = Identity::decode(&content.slice(..BLOCK_BYTES)) else { continue };
+        let CellState::Valid(identity) = Identity::decode(&content.slice(..BLOCK_BYTES)) else {
+            continue;
+        };
         let seed = Seed::of(identity.nonce);
         let prefix = format!("journal/{}-", claim.trim_start_matches("epochs/"));
         let mut batches = Vec::new();
         for path in files.iter().filter(|path| path.starts_with(&prefix)) {
-            let number = path.rsplit('-').next().and_then(|number| number.parse().ok()).map(SegmentNumber)?;
+            let number = path
+                .rsplit('-')
+                .next()
+                .and_then(|number| number.parse().ok())
+                .map(SegmentNumber)?;
             let content = Bytes::from(storage.read_file(path)?);
             let mut at = 0;
             while let Some(rest) = content.get(at..).filter(|rest| rest.len() >= BLOCK_BYTES) {
-                let Ok(header) = BatchHeader::read(rest, seed) else { break };
+                let Ok(header) = BatchHeader::read(rest, seed) else {
+                    break;
+                };
                 let end = at + header.extent() as usize;
                 if header.segment != number || header.offset as usize != at || end > content.len() {
                     break;
@@ -143,11 +171,19 @@ fn read_log(storage: &SimulatedStorage) -> Option<Log> {
                     break;
                 }
                 at = end;
-                batches.push(Batch { path: path.clone(), header, bytes });
+                batches.push(Batch {
+                    path: path.clone(),
+                    header,
+                    bytes,
+                });
             }
         }
         if !batches.is_empty() {
-            return Some(Log { claim: claim.clone(), nonce: identity.nonce, batches });
+            return Some(Log {
+                claim: claim.clone(),
+                nonce: identity.nonce,
+                batches,
+            });
         }
     }
     None

@@ -46,7 +46,7 @@ pub fn run(seed: u64, trace: bool) -> Report {
     let scenario = Scenario::of(seed);
     let mut run = Run::new(&scenario, trace);
     run.work();
-    if run.failures.is_empty() {
+    if run.failures.is_empty() && !run.refused {
         run.end();
     }
     run.report(seed)
@@ -66,6 +66,9 @@ struct Run<'a> {
     operations_before: u64,
     later: Vec<(BootTime, Later)>,
     others_excused: bool,
+    /// What went elsewhere was noticed, and nothing is begun over it.
+    refused: bool,
+    stalled_until: BootTime,
     ends_seen: usize,
     /// The operation whose write goes elsewhere.
     misdirected: Option<u64>,
@@ -106,6 +109,8 @@ impl Run<'_> {
             operations_before: 0,
             later: Vec::new(),
             others_excused,
+            refused: false,
+            stalled_until: BootTime(0),
             ends_seen: 0,
             misdirected,
             failures: Vec::new(),
@@ -127,6 +132,7 @@ impl Run<'_> {
         self.world.start(0);
         self.set_trap();
         while self.failures.is_empty()
+            && !self.refused
             && (self.world.scene.operations < self.scenario.operations || !self.calamities.is_empty())
         {
             if self.now() > BootTime(0) + WORK_WITHIN {
@@ -328,6 +334,7 @@ impl Run<'_> {
                         .prng
                         .between(Duration::from_millis(50), Duration::from_secs(20));
                 self.world.storage.stall(what, until);
+                self.stalled_until = until;
                 // What stalls may seem dead to another.
                 self.others_excused = true;
             }
@@ -359,7 +366,10 @@ impl Run<'_> {
                     | DiskErrorKind::Failed => excuses.failed || excuses.damage,
                 },
                 End::Failed(Failure::AnotherLeads { .. } | Failure::Fenced { .. }) => self.others_excused,
-                End::Failed(Failure::Damage { file, .. }) => excuses.damage && !file.is_empty(),
+                End::Failed(Failure::Damage { file, .. }) => {
+                    self.refused |= self.scenario.damage == Damage::Misdirected;
+                    excuses.damage && !file.is_empty()
+                }
                 End::Failed(Failure::Stalled { .. } | Failure::Unfit(_)) => false,
             };
             if !excused {
@@ -389,7 +399,13 @@ impl Run<'_> {
             if !self.lead("before the last death") {
                 return;
             }
-            self.pass(COVERED_AFTER);
+            let stalled = self.stalled_until.since(self.now())
+                + if damaged {
+                    self.scenario.plan.stall_max
+                } else {
+                    Duration::ZERO
+                };
+            self.pass(stalled + COVERED_AFTER);
         }
         self.last_death();
         self.world.disperse();
@@ -410,7 +426,8 @@ impl Run<'_> {
             Damage::DamagedConfirmed => damage_confirmed(&self.world.storage, &mut self.world.prng),
         };
         for (path, _) in before.iter().flatten() {
-            self.world.say(|| format!("{path} is damaged: {:?}", self.scenario.damage));
+            self.world
+                .say(|| format!("{path} is damaged: {:?}", self.scenario.damage));
             self.world.coverage.count("damaged at rest");
         }
         self.others_excused = self.scenario.shared;
@@ -502,7 +519,7 @@ impl Run<'_> {
                 self.lead("after the damage was undone")
             }
             None => {
-                self.world.coverage.count("misdirected write refused");
+                self.refused = true;
                 false
             }
         }
@@ -578,8 +595,10 @@ impl Run<'_> {
             }
         }
         let whole = self.failures.is_empty() && self.world.scene.history.events().contains(&history::Event::Draining);
-        let refused = self.world.coverage.of("misdirected write refused") > 0;
-        if whole && !refused {
+        if self.refused {
+            self.world.coverage.count("misdirected write refused");
+        }
+        if whole && !self.refused {
             let tolerance = Tolerance {
                 under_way: excuses.under_way,
                 set_aside,

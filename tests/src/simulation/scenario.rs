@@ -139,7 +139,10 @@ impl Scenario {
         let has = |wanted: Calamity| calamities.iter().any(|(_, calamity)| *calamity == wanted);
         let stalls =
             plan.stall > Chance::NEVER || has(Calamity::Stall) || has(Calamity::Freeze) || has(Calamity::FullDisk);
-        let at_rest = matches!(damage, Damage::FlippedBit | Damage::Misdirected | Damage::CutTail | Damage::DamagedConfirmed);
+        let at_rest = matches!(
+            damage,
+            Damage::FlippedBit | Damage::Misdirected | Damage::CutTail | Damage::DamagedConfirmed
+        );
         let excuses = Excuses {
             failed: plan.failed > Chance::NEVER,
             no_space: plan.no_space > Chance::NEVER || plan.short_write > Chance::NEVER || has(Calamity::FullDisk),

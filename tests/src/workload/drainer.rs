@@ -1,6 +1,6 @@
 //! Takes everything that waits, one place after the other, and knows when a place is empty without waiting.
 //!
-//! Into each place it sends an end mark of the lowest priority: when that comes back, everything that waited before it has come.
+//! Into each place it sends an end mark of the lowest priority: when that comes back, everything that waited before it has come. The mark is not persistent, so that a full disk does not refuse it.
 
 use bytes::Bytes;
 use client::stomp::{Ack, AckToken, Client, ClientSettings, Event as Told, SendOptions, SubscribeOptions};
@@ -71,7 +71,7 @@ impl Drainer {
             &to,
             mark.as_bytes(),
             &SendOptions {
-                persistent: true,
+                persistent: false,
                 headers: &headers,
                 ..SendOptions::default()
             },

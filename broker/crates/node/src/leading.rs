@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use engine::{Engine, EngineTime};
-use journal::{CheckpointRequest, CheckpointSummary, Handled, Journal, JournalFailure, ReplayStart, Written};
+use journal::{CheckpointRequest, CheckpointSummary, Handled, Journal, JournalFailure, ReplayStart, Sends, Written};
 use leadership::{Cell, Goodbye, GoodbyeReason, Heartbeat, Root, SEALED_URGENT};
 use platform::{BootTime, DiskError, DiskErrorKind, FileId, Files, Now, Task};
 use record::{BatchPosition, CheckpointName, Image, Store};
@@ -59,6 +59,9 @@ pub(crate) struct Leading {
     /// Space on the disk, and what follows from it.
     pub(crate) space: SpaceWatch,
 }
+
+/// Between two checkpoints while persistent sends are refused for want of space.
+const CHECKPOINT_INTERVAL_WHEN_FULL: Duration = Duration::from_secs(1);
 
 /// The pulse that a start hands over: two beats of one owner are never in flight together.
 pub(crate) struct Pulse {
@@ -449,8 +452,15 @@ impl Leading {
         if self.root.sealed.len() >= SEALED_URGENT / 2 && self.named.iter().any(Option::is_none) {
             return true;
         }
+        // On a full disk only a checkpoint lets segments go: the next one is taken as soon as something was consumed.
+        let interval = match self.space.sends {
+            Sends::GoOn => self.settings.checkpoint_interval,
+            Sends::BelowWatermark | Sends::StoreLimit | Sends::LastSegment => {
+                self.settings.checkpoint_interval.min(CHECKPOINT_INTERVAL_WHEN_FULL)
+            }
+        };
         next.records > last.records
-            && (now.boot.since(last.at) >= self.settings.checkpoint_interval
+            && (now.boot.since(last.at) >= interval
                 || next.records - last.records >= self.settings.checkpoint_records
                 || next.bytes - last.bytes >= self.settings.checkpoint_bytes)
     }

@@ -471,7 +471,13 @@ async fn refuse_unexplained(context: &StartContext, survey: &Survey) -> Result<(
         }
     }
     if survey.leader.is_none() {
-        let format_present = !claims::is_missing(&files.open(names::FORMAT, Class::Plain, Open::Read).await);
+        let format = files.open(names::FORMAT, Class::Plain, Open::Read).await;
+        let format_present = !claims::is_missing(&format);
+        if format_present {
+            // An error is not damage.
+            let (file, _) = format.map_err(Failure::Disk)?;
+            files.close(file).await.map_err(Failure::Disk)?;
+        }
         let claims: BTreeSet<Epoch> = (1..=survey.highest.0).map(Epoch).collect();
         match Origin::decide(format_present, &claims, every()) {
             Origin::FirstBoot => {}
