@@ -19,6 +19,9 @@ Exit code: 0 all is well, 1 a promise was broken, 2 wrong usage.";
 /// From the receipt of a message to its expiry at least: a delivery may have been under way so long, milliseconds.
 const UNDER_WAY: u64 = 2_000;
 
+/// What a start says where a write of the dead was done and one before it was not: nothing of it was confirmed.
+const TORN: &str = "nothing shows it as confirmed";
+
 struct Options {
     kills: u64,
     seed: u64,
@@ -116,7 +119,7 @@ fn one_round(launch: &Launch, prng: &mut Prng, scene: &mut Scene, total: &mut To
     ];
     let actors = roles.iter().map(|role| Actor::new(*role, work, prng.split())).collect();
 
-    let mut broker = launch.start();
+    let mut broker = launch.start().expecting(TORN);
     broker.wait_ready();
     scene.history.push(Event::Leads { epoch: broker.epoch() });
     let mut crowd = Crowd::new(broker.stomp(), actors, prng.below(u64::MAX));
@@ -128,7 +131,7 @@ fn one_round(launch: &Launch, prng: &mut Prng, scene: &mut Scene, total: &mut To
 
     // The recovery may be killed too.
     while prng.below(3) == 0 {
-        let broker = launch.start();
+        let broker = launch.start().expecting(TORN);
         let moment = Instant::now() + prng.between(Duration::ZERO, Duration::from_millis(60));
         while Instant::now() < moment {
             std::hint::spin_loop();
@@ -138,7 +141,7 @@ fn one_round(launch: &Launch, prng: &mut Prng, scene: &mut Scene, total: &mut To
     }
 
     let started = Instant::now();
-    let mut broker = launch.start();
+    let mut broker = launch.start().expecting(TORN);
     broker.wait_ready();
     total.ready.push(started.elapsed());
     scene.history.push(Event::Leads { epoch: broker.epoch() });

@@ -651,7 +651,9 @@ impl Judge<'_> {
                 }
                 continue;
             }
-            if let Some(missing) = sends.iter().find(|body| !seen.contains(body)) {
+            if self.tolerance.set_aside == 0
+                && let Some(missing) = sends.iter().find(|body| !seen.contains(body))
+            {
                 self.break_rule(
                     Rule::HalfTransaction,
                     Some(*missing),

@@ -244,9 +244,11 @@ async fn link_when_silent(
     let files = &context.files;
     loop {
         context.phase("looking for a leader");
+        // Files first, then claims: a claim is there before the first file of its epoch.
+        let found = Found::list(files).await?;
         let survey = survey(context).await?;
         // Before anybody claims: a claim of ours would explain files that it did not write.
-        refuse_unexplained(context, &survey).await?;
+        refuse_unexplained(context, &found, &survey).await?;
         let seen = wait_for_silence(context, &survey).await?;
 
         context.phase("claiming");
@@ -430,12 +432,26 @@ fn another_leads(claim: &OpenClaim) -> Failure {
     }
 }
 
+/// The names in `journal/` and `checkpoints/`.
+struct Found {
+    segments: Vec<String>,
+    checkpoints: Vec<String>,
+}
+
+impl Found {
+    async fn list(files: &Files) -> Result<Found, Failure> {
+        Ok(Found {
+            segments: files.list(names::JOURNAL).await.map_err(Failure::Disk)?,
+            checkpoints: files.list(names::CHECKPOINTS).await.map_err(Failure::Disk)?,
+        })
+    }
+}
+
 /// Refuses a directory whose files tell of more than its claims do: a claim, or what it held, is gone.
-async fn refuse_unexplained(context: &StartContext, survey: &Survey) -> Result<(), Failure> {
+async fn refuse_unexplained(context: &StartContext, found: &Found, survey: &Survey) -> Result<(), Failure> {
     let files = &context.files;
-    let segments = files.list(names::JOURNAL).await.map_err(Failure::Disk)?;
-    let checkpoints = files.list(names::CHECKPOINTS).await.map_err(Failure::Disk)?;
-    let every = || segments.iter().chain(&checkpoints).map(String::as_str);
+    let Found { segments, checkpoints } = found;
+    let every = || segments.iter().chain(checkpoints).map(String::as_str);
     if let Some(name) = every().find(|name| names::owner_of(name).is_some_and(|owner| owner > survey.highest)) {
         return Err(claims_missing(format!(
             "{name} was written by an epoch above {}, the highest that has a claim",
