@@ -11,7 +11,7 @@ use platform::FileSystem;
 
 use crate::flight::{Flight, Trouble, Unit, Work};
 use crate::inode::Fate;
-use crate::world::{Event, World};
+use crate::world::{Event, Unlinker, World};
 use crate::{MachineNumber, ProcessNumber};
 
 /// Who dies.
@@ -190,6 +190,16 @@ impl World {
 
     fn lose_server_power(&mut self, mut chooser: Chooser) {
         self.lose_unsynced(&mut chooser);
+        // A file that is left without a name is gone, whoever holds it open; one whose name came back is there again.
+        for process in self.processes.values() {
+            for handle in process.open.values() {
+                if self.tree.links(handle.inode) == 0 {
+                    self.unlinked_by.entry(handle.inode).or_insert(Unlinker::Server);
+                }
+            }
+        }
+        let tree = &self.tree;
+        self.unlinked_by.retain(|inode, _| tree.links(*inode) == 0);
         // Clients send again what was not answered.
         for flight in self.flights.values_mut() {
             let again = matches!(flight.work, Work::Write { .. }) && !flight.written;

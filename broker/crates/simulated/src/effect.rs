@@ -10,7 +10,7 @@ use platform::{
 use crate::flight::{Answer, Completion, Flight, Trouble, Unit, Work, piece};
 use crate::inode::Inode;
 use crate::tree::Entry;
-use crate::world::{Event, Process, World};
+use crate::world::{Event, Process, Unlinker, World};
 use crate::{MachineNumber, ProcessNumber};
 
 impl World {
@@ -194,7 +194,11 @@ impl World {
 
     fn stale(&mut self, process: ProcessNumber, inode: u32, work: &Work) -> Option<DiskError> {
         let machine = self.processes.get(&process)?.machine;
-        let foreign = self.unlinked_by.get(&inode).is_some_and(|by| *by != machine);
+        // The machine that unlinks an open file keeps it under another name (RFC 8881 leaves that to clients; Linux' does it).
+        let foreign = self
+            .unlinked_by
+            .get(&inode)
+            .is_some_and(|by| *by != Unlinker::Machine(machine));
         (self.file_system == FileSystem::Nfs4 && foreign).then(|| self.failure(work, DiskErrorKind::Stale))
     }
 
@@ -321,7 +325,7 @@ impl World {
                     Some(Entry::File(inode)) => {
                         Arc::make_mut(&mut self.tree).remove(path);
                         if self.tree.links(inode) == 0 {
-                            self.unlinked_by.insert(inode, machine);
+                            self.unlinked_by.insert(inode, Unlinker::Machine(machine));
                         }
                     }
                 }

@@ -34,8 +34,8 @@ pub(crate) struct World {
     pub(crate) tree: Arc<Tree>,
     pub(crate) inodes: BTreeMap<u32, Arc<Inode>>,
     pub(crate) next_inode: u32,
-    /// The machine that removed a file's last name.
-    pub(crate) unlinked_by: BTreeMap<u32, MachineNumber>,
+    /// How each open file without a name lost its last.
+    pub(crate) unlinked_by: BTreeMap<u32, Unlinker>,
     pub(crate) locks: BTreeMap<u32, (ProcessNumber, FileId)>,
     pub(crate) machines: Vec<Machine>,
     pub(crate) processes: BTreeMap<ProcessNumber, Process>,
@@ -68,6 +68,14 @@ pub(crate) struct Process {
     pub(crate) open: BTreeMap<FileId, Handle>,
     next_file: u32,
     pub(crate) done: VecDeque<(OperationId, Completion)>,
+}
+
+/// Who removed a file's last name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unlinker {
+    Machine(MachineNumber),
+    /// The file server, which crashed before the name was durable.
+    Server,
 }
 
 #[derive(Clone, Copy, Debug)]

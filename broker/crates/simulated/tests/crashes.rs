@@ -7,7 +7,7 @@ mod process;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use platform::{BootTime, Class, Disk, FileSystem, Open, Operation, Outcome, ProcessState};
+use platform::{BootTime, Class, Disk, DiskErrorKind, FileSystem, Open, Operation, Outcome, ProcessState};
 use process::{Process, shown, write};
 use simulated::{Chance, Crash, FaultPlan, Landed, Point, Prng, SimulatedStorage};
 
@@ -237,6 +237,25 @@ fn a_crashed_file_server_forgets_but_its_clients_live_and_send_again() {
         );
     }
     assert!(forgotten > 10, "{forgotten}");
+}
+
+#[test]
+fn a_file_whose_name_a_crashed_file_server_lost_is_stale_for_whoever_holds_it_open() {
+    for (synced, landed) in [(false, Landed::None), (false, Landed::All), (true, Landed::None)] {
+        let storage = SimulatedStorage::with_file_system(1, FaultPlan::calm(), FileSystem::Nfs4);
+        let mut process = Process::start(&storage, storage.boot_machine("a"));
+        let file = process.open("f", Class::Segment, Open::Create);
+        if synced {
+            process.call(Operation::SyncDirectory { path: String::new() }).unwrap();
+        }
+        storage.crash(Crash::Power, landed.clone());
+        let reserved = process.call(Operation::Reserve { file, length: 4096 });
+        if synced || landed == Landed::All {
+            reserved.unwrap();
+        } else {
+            assert_eq!(reserved.unwrap_err().kind, DiskErrorKind::Stale);
+        }
+    }
 }
 
 #[test]
