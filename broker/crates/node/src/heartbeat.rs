@@ -2,6 +2,9 @@
 //!
 //! The next beat is issued only after that read returned open, and it does not wait for batches: a stalled batch does not stop it. So an idle leader stays fresh, and one that is
 //! stalled, cut off or paused falls silent.
+//!
+//! Freshness counts from the moment at which a beat was *issued*, and from beats alone: a standby cannot have seen the beat before that, and it counts silence from when it saw it. So whoever waits
+//! longer than `fence_fresh` finds a leader that has stopped talking (docs/decisions/0006).
 
 use leadership::{Cell, FenceCell, Heartbeat};
 use platform::{BootTime, FileId, Files};
@@ -10,12 +13,12 @@ use record::{Fence, Nonce};
 use crate::claims;
 use crate::failure::Failure;
 
-/// Writes one beat and reads the fence. Gives when the fence read began.
+/// Writes one beat and reads the fence. Gives when it was issued.
 pub(crate) async fn beat(files: Files, claim: FileId, nonce: Nonce, heartbeat: Heartbeat) -> Result<BootTime, Failure> {
+    let issued = files.now().boot;
     claims::write_cell(&files, claim, Cell::Heartbeat, heartbeat.encode(nonce)).await?;
-    let began = files.now().boot;
     read_own_fence(&files, claim, nonce).await?;
-    Ok(began)
+    Ok(issued)
 }
 
 /// Reads the own fence; an error unless it is open.

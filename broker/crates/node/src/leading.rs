@@ -35,8 +35,8 @@ pub(crate) struct Leading {
     pub(crate) engine: Engine,
     pub(crate) journal: Journal,
     pub(crate) clock: EngineClock,
-    /// When the newest heartbeat's fence read began that returned open.
-    pub(crate) beat_fresh: BootTime,
+    /// When the newest heartbeat was issued behind which the fence was read open.
+    fresh_since: BootTime,
     beats: u64,
     next_beat: BootTime,
     beat: Option<(BootTime, Task<Result<BootTime, Failure>>)>,
@@ -65,6 +65,8 @@ const CHECKPOINT_INTERVAL_WHEN_FULL: Duration = Duration::from_secs(1);
 
 /// The pulse that a start hands over: two beats of one owner are never in flight together.
 pub(crate) struct Pulse {
+    /// When its newest beat was issued behind which the fence was read open; before the first, the claim.
+    pub(crate) fresh_since: BootTime,
     pub(crate) beats: u64,
     pub(crate) in_flight: Option<Task<Result<BootTime, Failure>>>,
     pub(crate) next: BootTime,
@@ -140,7 +142,7 @@ impl Leading {
             reign: started.reign,
             root: started.root,
             engine,
-            beat_fresh: started.fresh_since,
+            fresh_since: pulse.fresh_since,
             beats: pulse.beats,
             next_beat: pulse.next,
             beaten: None,
@@ -217,16 +219,14 @@ impl Leading {
         }
     }
 
-    /// When the newest fence read began that returned open.
+    /// Since when no sign of life was given, by the owner's own reckoning.
     pub(crate) fn fresh_since(&self) -> BootTime {
-        self.journal
-            .newest_open_fence_read()
-            .map_or(self.beat_fresh, |read| read.max(self.beat_fresh))
+        self.fresh_since
     }
 
     /// Whether anything may leave.
     pub(crate) fn is_fresh(&self, now: Now) -> bool {
-        now.boot.since(self.fresh_since()) < self.settings.fence_fresh
+        now.boot.since(self.fresh_since) < self.settings.fence_fresh
     }
 
     /// When the next turn is due.
@@ -281,7 +281,7 @@ impl Leading {
         if let Some((_, task)) = &mut self.beat {
             let Some(result) = task.poll() else { return Ok(()) };
             self.beat = None;
-            self.beat_fresh = self.beat_fresh.max(result?);
+            self.fresh_since = self.fresh_since.max(result?);
         }
         // No beat is issued after GOODBYE.
         if now.boot >= self.next_beat && !matches!(self.goodbye, Goodbyes::Writing(_)) {
@@ -295,7 +295,7 @@ impl Leading {
             let beat = heartbeat::beat(self.files.clone(), self.claim.file, self.claim.nonce, heartbeat);
             let mut task = Task::new(beat);
             if let Some(result) = task.poll() {
-                self.beat_fresh = self.beat_fresh.max(result?);
+                self.fresh_since = self.fresh_since.max(result?);
             } else {
                 self.beat = Some((now.boot, task));
             }

@@ -58,6 +58,8 @@ pub struct Node {
     start_beat: Option<Task<Result<BootTime, Failure>>>,
     next_start_beat: BootTime,
     start_beats: u64,
+    /// When the newest of them was issued behind which the fence was read open.
+    start_fresh: Option<BootTime>,
     pub(crate) peers: Peers,
     next_connection: u64,
     /// Connections that may have output; what was held back for want of freshness is among them.
@@ -138,6 +140,7 @@ impl Node {
             start_beat: None,
             next_start_beat: BootTime(0),
             start_beats: 0,
+            start_fresh: None,
             peers: Peers::default(),
             next_connection: 1,
             ready: BTreeSet::new(),
@@ -201,6 +204,7 @@ impl Node {
             .take()
             .expect("a finished start has recovered an engine");
         let epoch = started.claim.epoch;
+        let fresh_since = self.start_fresh.unwrap_or(self.progress.borrow().claimed_at);
         self.notices.push(Notice::Leads { epoch });
         self.since = now;
         self.phase = Phase::Leading(Box::new(Leading::new(
@@ -209,6 +213,7 @@ impl Node {
             started,
             engine,
             Pulse {
+                fresh_since,
                 beats: self.start_beats,
                 in_flight: self.start_beat.take(),
                 next: self.next_start_beat,
@@ -227,7 +232,7 @@ impl Node {
         if let Some(task) = &mut self.start_beat {
             let Some(result) = task.poll() else { return Ok(()) };
             self.start_beat = None;
-            result?;
+            self.start_fresh = Some(result?);
         }
         if now.boot >= self.next_start_beat {
             self.start_beats += 1;

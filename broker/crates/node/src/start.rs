@@ -33,6 +33,8 @@ pub(crate) struct StartProgress {
     pub(crate) phase: &'static str,
     /// From the link on: the own claim, in which the node must beat.
     pub(crate) claim: Option<OwnClaim>,
+    /// When that link was issued: nobody can have seen the claim before.
+    pub(crate) claimed_at: BootTime,
     /// Bytes of the history read so far, and of how many.
     pub(crate) recovered: (u64, u64),
     /// Worth telling the operator; taken by the node.
@@ -60,8 +62,6 @@ pub(crate) struct Started {
     pub(crate) named: [Option<CheckpointSummary>; 2],
     /// Records and bytes that were replayed: what the next checkpoint would spare.
     pub(crate) replayed: (u64, u64),
-    /// When the fence read began that opened this reign.
-    pub(crate) fresh_since: BootTime,
 }
 
 /// What a start is given.
@@ -161,7 +161,6 @@ pub(crate) async fn start(context: StartContext) -> Result<Started, Failure> {
         sealed,
     };
     root::write(files, own.file, &new_root).await?;
-    let fresh_since = files.now().boot;
     read_own_fence(files, own.file, own.nonce).await?;
     mark_format(&context, own.nonce).await?;
     context.phase("leading");
@@ -184,7 +183,6 @@ pub(crate) async fn start(context: StartContext) -> Result<Started, Failure> {
         engine_time: recovered.engine_time,
         named,
         replayed: (recovered.records, recovered.bytes),
-        fresh_since,
     })
 }
 
@@ -252,6 +250,7 @@ async fn link_when_silent(
         let seen = wait_for_silence(context, &survey).await?;
 
         context.phase("claiming");
+        context.progress.borrow_mut().claimed_at = files.now().boot;
         let epoch = Epoch(survey.highest.0 + 1);
         let linked = files.link(temporary, &names::claim(epoch)).await;
         match linked {

@@ -106,7 +106,7 @@ impl Node {
                     Some("stopping".into())
                 } else if !leading.is_fresh(now) {
                     Some(format!(
-                        "the disk has not answered a fence read for {:.1} s; nothing is sent until it does",
+                        "the disk has not taken a heartbeat for {:.1} s; nothing is sent until it does",
                         stale.as_secs_f64()
                     ))
                 } else {

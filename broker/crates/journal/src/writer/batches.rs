@@ -200,7 +200,7 @@ impl Journal {
         completion: Completion,
         leadership: &dyn Leadership,
     ) -> Result<(), JournalFailure> {
-        let State::Writing { since, .. } = self.batches[index].state else {
+        let State::Writing { .. } = self.batches[index].state else {
             unreachable!("only a batch that is being written comes back")
         };
         let fence = match completion {
@@ -219,7 +219,6 @@ impl Journal {
             Fence::Fenced { .. } if cfg!(holdfast_mutant = "no-fence-read") => {}
             Fence::Fenced { by } => return self.fail(JournalFailure::Fenced { by }),
         }
-        self.newest_open_fence_read = self.newest_open_fence_read.max(Some(since));
         self.batches[index].state = State::Durable;
         if cfg!(holdfast_mutant = "confirm-out-of-order") {
             self.confirmed = self.confirmed.max(self.batches[index].through);

@@ -104,7 +104,6 @@ pub struct Journal {
     /// The newest confirmed batch, of this epoch or before it.
     confirmed_batch: u64,
     confirmed_position: Option<BatchPosition>,
-    newest_open_fence_read: Option<BootTime>,
     empty_rule: EmptyRule,
     engine_time: u64,
     failed: Option<JournalFailure>,
@@ -166,7 +165,6 @@ impl Journal {
             confirmed: Sequence(start.next_sequence.0 - 1),
             confirmed_batch,
             confirmed_position: None,
-            newest_open_fence_read: None,
             empty_rule: EmptyRule {
                 newest_with_records: 0,
                 said: 0,
@@ -276,14 +274,6 @@ impl Journal {
     /// The newest confirmed batch of this epoch, for the heartbeat.
     pub fn confirmed_position(&self) -> Option<BatchPosition> {
         self.confirmed_position
-    }
-
-    /// When the newest fence read that said open *began*, at the latest.
-    ///
-    /// The read begins after the write returned, which nobody here sees; the moment at which the compound operation was submitted lies before that, so it is taken: what is called
-    /// fresh on its strength is at least as fresh.
-    pub fn newest_open_fence_read(&self) -> Option<BootTime> {
-        self.newest_open_fence_read
     }
 
     /// Since when the oldest write is out, for the stall rule. One that waits for space does not count.

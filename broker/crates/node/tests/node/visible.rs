@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use platform::FileSystem;
-use simulated::Stalled;
+use simulated::{Fault, Stalled};
 
 use crate::world::{World, settings};
 
@@ -108,12 +108,34 @@ fn nothing_leaves_while_the_fence_was_not_seen_open_for_fence_fresh() {
         &mut client,
         "SEND\ndestination:/topic/T\nreceipt:t\n\nrests on nothing",
     );
-    assert_eq!(
-        client.seen, "",
-        "silent: the last open fence read began over two seconds ago"
-    );
+    assert_eq!(client.seen, "", "silent: the last beat was issued over two seconds ago");
     assert!(broker.node.take_ready(world.now()).is_empty());
     world.listen(&mut broker, &mut client, "receipt-id:t");
+}
+
+/// A standby sees beats alone: a leader that went on talking because its batches came back would talk beside its successor.
+#[test]
+fn a_leader_whose_beat_hangs_falls_silent_though_its_batches_return() {
+    let mut world = World::new(FileSystem::Local);
+    let mut broker = world.start(settings());
+    world.lead(&mut broker);
+    let mut client = world.client(&mut broker);
+    // Everything that follows from the start is over; the next operation is a beat.
+    world.run(Duration::from_millis(50), &mut [&mut broker], |_| false);
+    let beat = world.storage.submitted();
+    world.storage.fault_at(beat, Fault::Stall(Duration::from_secs(5)));
+    world.run(Duration::from_secs(1), &mut [&mut broker], |_| {
+        world.storage.submitted() > beat
+    });
+    assert!(world.storage.submitted() > beat);
+    world.run(Duration::from_millis(2_100), &mut [&mut broker], |_| false);
+    let before = broker.node.confirmed();
+    world.say(&mut broker, &mut client, SEND);
+    world.run(Duration::from_millis(500), &mut [&mut broker], |_| false);
+    world.hear(&mut broker, &mut client);
+    assert!(broker.node.confirmed() > before, "batches return, with open fences");
+    assert_eq!(client.seen, "");
+    world.listen(&mut broker, &mut client, "receipt-id:r");
 }
 
 #[test]
