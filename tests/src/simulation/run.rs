@@ -7,7 +7,7 @@ use platform::{BootTime, DiskErrorKind};
 use simulated::{Coverage, Crash, Fault, FaultPlan, Landed, Point, ProcessNumber, Stalled};
 
 use super::forgery::{Before, Forgery, cut_tail, damage_confirmed, forge};
-use super::scenario::{Calamity, Damage, Moment, Scenario};
+use super::scenario::{CUT_OFF_MILLIS, Calamity, Damage, Moment, Scenario};
 use super::world::{Being, Ended, LEADS_WITHIN, World, describe};
 use crate::history::{self, History, Tolerance};
 use crate::workload::{Actor, Scene};
@@ -69,6 +69,9 @@ struct Run<'a> {
     /// What went elsewhere was noticed, and nothing is begun over it.
     refused: bool,
     stalled_until: BootTime,
+    struck_at: BootTime,
+    /// How many checkpoints there were, and whether one was begun since.
+    checkpoints: Option<(usize, bool)>,
     ends_seen: usize,
     /// The operation whose write goes elsewhere.
     misdirected: Option<u64>,
@@ -111,6 +114,8 @@ impl Run<'_> {
             others_excused,
             refused: false,
             stalled_until: BootTime(0),
+            struck_at: BootTime(0),
+            checkpoints: None,
             ends_seen: 0,
             misdirected,
             failures: Vec::new(),
@@ -211,13 +216,39 @@ impl Run<'_> {
         };
         let due = match moment {
             Moment::Worked(operations) => self.world.scene.operations >= operations,
-            Moment::Operation(_) if is_death(calamity) => self.world.storage.halted().is_some(),
+            Moment::Passed(time) => self.now() >= self.struck_at + time,
+            Moment::Checkpoint(count) => {
+                self.checkpoint_came() && self.world.storage.submitted() >= self.operations_before + count
+            }
+            // Whoever was halted may have ended by itself at that very moment.
+            Moment::Operation(count) if is_death(calamity) => {
+                self.world.storage.halted().is_some()
+                    || self.world.storage.submitted() > self.operations_before + count + 100
+            }
             Moment::Operation(count) => self.world.storage.submitted() >= self.operations_before + count,
         };
         if due && self.strike(calamity) {
             self.calamities.pop();
+            self.struck_at = self.now();
+            self.checkpoints = None;
             self.set_trap();
         }
+    }
+
+    /// Whether a checkpoint was begun since this was first asked; counts operations from then on.
+    fn checkpoint_came(&mut self) -> bool {
+        let files = self.world.storage.files();
+        let count = files.iter().filter(|path| path.starts_with("checkpoints/")).count();
+        match self.checkpoints {
+            Some((_, true)) => {}
+            // The first two have no older ones behind them.
+            Some((before, false)) if count > before && count > 4 => {
+                self.operations_before = self.world.storage.submitted();
+                self.checkpoints = Some((count, true));
+            }
+            Some((_, false)) | None => self.checkpoints = Some((count, false)),
+        }
+        self.checkpoints.is_some_and(|(_, came)| came)
     }
 
     /// The process that a calamity is about.
@@ -305,6 +336,22 @@ impl Run<'_> {
                 self.others_excused = true;
                 self.world.start(other);
             }
+            Calamity::CutOff => {
+                let Some(leader) = self.world.leader() else {
+                    return false;
+                };
+                let cut = self.world.running[&leader].machine;
+                let until = now + Duration::from_millis(CUT_OFF_MILLIS);
+                self.world
+                    .storage
+                    .stall(Stalled::Machine(self.world.machines[cut].number), until);
+                self.stalled_until = until;
+                self.others_excused = true;
+                // Clients wait: what the successor does is its own.
+                self.world.silence_guests(until + Duration::from_millis(60));
+                self.later
+                    .push((now, Later::Start((cut + 1) % self.world.machines.len())));
+            }
             Calamity::FullDisk => {
                 self.world.storage.set_capacity(Some(1 << 40));
                 let space = self.world.storage.space();
@@ -343,7 +390,12 @@ impl Run<'_> {
                 self.world.machines[machine].clock.jump(by);
             }
         }
-        self.world.say(|| format!("CALAMITY {calamity:?} for {victim:?}"));
+        self.world.say(|| {
+            format!(
+                "CALAMITY {calamity:?} for {victim:?}; there are {:?}",
+                self.world.storage.files()
+            )
+        });
         self.world.coverage.count(calamity_name(calamity));
         true
     }
@@ -396,16 +448,22 @@ impl Run<'_> {
         if damaged || self.world.prng.below(2) == 0 {
             // What is under way is answered, and covered by a heartbeat.
             self.world.disperse();
-            if !self.lead("before the last death") {
-                return;
-            }
             let stalled = self.stalled_until.since(self.now())
                 + if damaged {
                     self.scenario.plan.stall_max
                 } else {
                     Duration::ZERO
                 };
-            self.pass(stalled + COVERED_AFTER);
+            // One who thawed and takes itself for the leader covers nothing, and ends at its next beat.
+            for _ in 0..3 {
+                if !self.lead("before the last death") {
+                    return;
+                }
+                self.pass(stalled + COVERED_AFTER);
+                if self.world.leader().is_some() {
+                    break;
+                }
+            }
         }
         self.last_death();
         self.world.disperse();
@@ -589,7 +647,8 @@ impl Run<'_> {
             }
         }
         for complaint in std::mem::take(&mut self.world.scene.complaints) {
-            let silent = complaint.contains("Channel was inactive") && excuses.under_way > 1_000;
+            let silent = (complaint.contains("Channel was inactive") || complaint.contains("connect_within"))
+                && excuses.under_way > 1_000;
             if !(silent || excuses.no_space && complaint.contains("space")) {
                 self.failures.push(format!("a client was told: {complaint}"));
             }
@@ -644,6 +703,7 @@ fn is_death(calamity: Calamity) -> bool {
         | Calamity::SecondProcess
         | Calamity::FullDisk
         | Calamity::Stall
+        | Calamity::CutOff
         | Calamity::ClockJump => false,
     }
 }
@@ -660,6 +720,7 @@ fn calamity_name(calamity: Calamity) -> &'static str {
         Calamity::FullDisk => "calamity: full disk",
         Calamity::Stall => "calamity: stall",
         Calamity::ClockJump => "calamity: clock jump",
+        Calamity::CutOff => "calamity: cut off from the file server",
     }
 }
 

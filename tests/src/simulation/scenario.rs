@@ -30,6 +30,8 @@ pub enum Calamity {
     Stall,
     /// The wall clock jumps.
     ClockJump,
+    /// The leader's machine is cut off from the file server for as long as a successor needs; then everything that it had under way lands.
+    CutOff,
 }
 
 /// When a calamity comes.
@@ -37,6 +39,10 @@ pub enum Calamity {
 pub enum Moment {
     /// After so many operations of clients.
     Worked(u64),
+    /// After so many disk operations behind the next new checkpoint: around the root that names it.
+    Checkpoint(u64),
+    /// So long after the last calamity.
+    Passed(Duration),
     /// After so many more disk operations than there were when the last calamity was over: in the middle of whatever the node is doing.
     Operation(u64),
 }
@@ -72,6 +78,9 @@ pub struct Excuses {
     /// How long a delivery may have been under way, milliseconds.
     pub under_way: u64,
 }
+
+/// For how long a machine is cut off: as long as a successor needs, and not much longer.
+pub(crate) const CUT_OFF_MILLIS: u64 = 3_400;
 
 /// One run's plan.
 #[derive(Clone, Debug)]
@@ -135,7 +144,16 @@ impl Scenario {
         let others = [Role::Producer, Role::Consumer, Role::Transactor, Role::Browser];
         roles.extend((0..prng.below(3)).map(|_| others[prng.index(others.len())]));
         let operations = 220 + prng.below(80);
-        let calamities = draw_calamities(&mut prng, operations, shared);
+        let mut calamities = draw_calamities(&mut prng, operations, shared);
+        let cut_off = shared && damage == Damage::None && prng.below(3) == 0;
+        if cut_off {
+            // The successor dies soon after, on what the old leader left.
+            let soon = Duration::from_millis(CUT_OFF_MILLIS) + Duration::from_millis(5 + prng.below(30));
+            calamities = vec![
+                (Moment::Checkpoint(prng.below(9)), Calamity::CutOff),
+                (Moment::Passed(soon), Calamity::Kill),
+            ];
+        }
         let has = |wanted: Calamity| calamities.iter().any(|(_, calamity)| *calamity == wanted);
         let stalls =
             plan.stall > Chance::NEVER || has(Calamity::Stall) || has(Calamity::Freeze) || has(Calamity::FullDisk);
@@ -155,7 +173,15 @@ impl Scenario {
             },
         };
         let large = [20_000, 60_000, 200_000][prng.index(3)];
-        let settings = draw_settings(&mut prng, shared);
+        let mut settings = draw_settings(&mut prng, shared);
+        if cut_off {
+            settings.checkpoint_records = 25;
+        }
+        if matches!(damage, Damage::CutTail | Damage::DamagedConfirmed) {
+            // What a checkpoint holds is not read from the log.
+            (settings.checkpoint_records, settings.checkpoint_bytes) = (1_000_000, 1 << 40);
+            settings.checkpoint_interval = Duration::from_secs(3600);
+        }
         Scenario {
             seed: prng.below(u64::MAX),
             work: Work {

@@ -66,6 +66,8 @@ pub(crate) struct Running {
     /// When it wanted to be woken, at the last step.
     due: Option<BootTime>,
     sockets: BTreeMap<ConnectionId, Socket>,
+    /// Connections that broke, with what had arrived, and the process has not noticed yet.
+    broken: Vec<(ConnectionId, Link)>,
     ready: BTreeSet<ConnectionId>,
 }
 
@@ -214,6 +216,7 @@ impl World {
                 leads: false,
                 due: None,
                 sockets: BTreeMap::new(),
+                broken: Vec::new(),
                 ready: BTreeSet::new(),
             },
         );
@@ -276,13 +279,28 @@ impl World {
             actor.disconnected(now, &lost, &mut self.scene);
         }
         if alive {
-            let now = self.machines[running.machine].clock.now(self.storage.now());
-            while let Some(piece) = socket.up.receive(BootTime(u64::MAX)) {
+            running.broken.push((connection, socket.up));
+            self.notice_broken(process);
+        }
+    }
+
+    /// A process that runs finds out which connections broke, and reads what had still arrived.
+    fn notice_broken(&mut self, process: ProcessNumber) {
+        let world_now = self.storage.now();
+        let Some(running) = self.running.get_mut(&process) else {
+            return;
+        };
+        if running.frozen_until > world_now || running.broken.is_empty() {
+            return;
+        }
+        let now = self.machines[running.machine].clock.now(world_now);
+        for (connection, mut up) in std::mem::take(&mut running.broken) {
+            while let Some(piece) = up.receive(BootTime(u64::MAX)) {
                 running.node.receive(now, connection, &piece);
             }
             running.node.closed(now, connection);
-            self.after_turn(process);
         }
+        self.after_turn(process);
     }
 
     /// Goes to the next moment at which something happens, but not beyond `limit`, and lets it happen.
@@ -379,6 +397,7 @@ impl World {
                 if completed || running.due.is_some_and(|due| due <= now) {
                     self.turn(process);
                 }
+                self.notice_broken(process);
                 self.carry(process);
             }
             // What a process handed to the kernel arrives whether it runs or not.
@@ -420,7 +439,7 @@ impl World {
         if let Some(end) = end
             && self.running.contains_key(&process)
         {
-            self.say(|| format!("{process:?} ended: {end:?}"));
+            self.say(|| format!("{process:?} ended: {end:?}; there are {:?}", self.storage.files()));
             self.coverage.count(end_name(&end));
             // The process exits: what it had in flight is as with a kill.
             self.storage.crash(Crash::Process(process), Landed::Random);
@@ -460,13 +479,18 @@ impl World {
             let Some(socket) = running.sockets.get_mut(&connection) else {
                 continue;
             };
+            // As the shipped pump: what the kernel did not take a while ago may not leave now either, unless the node says so now.
             loop {
+                if !running.node.may_send(now) {
+                    running.node.hold(connection);
+                    break;
+                }
                 if socket.full_until > world_now {
                     running.ready.insert(connection);
                     break;
                 }
                 let Some(mut bytes) = socket.rest.take().or_else(|| running.node.output(connection)) else {
-                    if running.node.is_finished(connection) && running.node.may_send(now) {
+                    if running.node.is_finished(connection) {
                         closing.push(connection);
                     }
                     break;
@@ -610,6 +634,14 @@ impl World {
             idle: 0,
         });
         self.guests.len() - 1
+    }
+
+    /// No client does anything before this moment.
+    pub(crate) fn silence_guests(&mut self, until: BootTime) {
+        for guest in &mut self.guests {
+            guest.next_act = guest.next_act.max(until);
+            guest.idle = 0;
+        }
     }
 
     /// Every client leaves at once.
