@@ -3,10 +3,10 @@
 set -euo pipefail
 case "${HOLDFAST_TEST_LEVEL:-normal}" in
     quick) runs=(--runs 500) ;;
-    normal) runs=(--runs 2000) ;;
+    normal) runs=(--runs 20000) ;;
     long) runs=(--runs 1000000) ;;
 esac
-cargo build --locked --release -p holdfast-tests --bin simulate
-simulate="${CARGO_TARGET_DIR:-target}/release/simulate"
+cargo build --locked --profile simulation -p holdfast-tests --bin simulate
+simulate="${CARGO_TARGET_DIR:-target}/simulation/simulate"
 "$simulate" "${runs[@]}"
-if [ "${HOLDFAST_TEST_LEVEL:-normal}" = long ]; then "$simulate" --exhaustive; fi
+"$simulate" --exhaustive

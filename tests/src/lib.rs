@@ -5,14 +5,20 @@
 //! | [`history`] | what clients did and saw, and the rules that it is judged by |
 //! | [`workload`] | scripted clients without I/O |
 //! | [`simulation`] | the shipped node over a simulated machine, from a seed |
-//! | [`mutants`] | the deliberate faults that the simulation must notice |
 //! | [`process`] | real processes of the shipped binary, and what is done to them |
 //!
 //! docs/testing.md says how they are run, docs/guarantees.md which promise rests on which of them.
 #![forbid(unsafe_code)]
 
 pub mod history;
-pub mod mutants;
 pub mod process;
 pub mod simulation;
 pub mod workload;
+
+/// The workspace's directory.
+pub fn workspace() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the package lies in the workspace")
+        .to_path_buf()
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use holdfast_tests::mutants::workspace;
+use holdfast_tests::workspace;
 
 fn document() -> String {
     std::fs::read_to_string(workspace().join("docs/guarantees.md")).expect("the document exists")

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The layer of each crate that the broker is made of, 0 the lowest. A crate may depend on lower layers only.
-const LAYERS: [(&str, u32); 10] = [
+const LAYERS: [(&str, u32); 11] = [
+    ("mutant", 0),
     ("message", 0),
     ("platform", 0),
     ("record", 1),

@@ -1,4 +1,4 @@
-//! A share of the simulation for every test run; scripts/test.d/50-simulation.sh runs the rest, in release.
+//! A share of the simulation for every test run; scripts/test.d/50-simulation.sh runs the rest, optimised.
 
 use holdfast_tests::simulation::scenario::{Damage, Scenario};
 use holdfast_tests::simulation::{Report, exhaustive, run};
@@ -16,7 +16,7 @@ const RUNS: u64 = 150;
 fn holds(report: &Report) {
     assert!(
         report.failures.is_empty(),
-        "seed {}: {:#?}\nreplay: cargo run -p holdfast-tests --release --bin simulate -- --seed {} --trace",
+        "seed {}: {:#?}\nreplay: cargo run -p holdfast-tests --profile simulation --bin simulate -- --seed {} --trace",
         report.seed,
         report.failures,
         report.seed

@@ -1,17 +1,23 @@
-//! Builds the simulation with each deliberate fault and runs it until a promise breaks; a fault that survives is a hole in the simulation.
+//! Builds the simulation with all deliberate faults and runs it with each until a promise breaks; one that survives is a hole in the simulation.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
 use std::time::Instant;
 
-use holdfast_tests::mutants::{MUTANTS, RUNS_MAX, workspace};
+use holdfast_tests::workspace;
+use mutant::Mutant;
+
+/// Simulated runs that a fault may survive at most.
+const RUNS_MAX: u64 = 1_000;
+
+/// What a build says that must not have them.
+const REFUSAL: &str = "must not get into a release build";
 
 const USAGE: &str = "\
 Usage: mutants [--runs N] [NAME…]
 
-Builds the simulation with each deliberate fault of the shipped code, or with those named, and runs
-it until a promise breaks. Exit code: 0 each was noticed, 1 one survived, 2 wrong usage.";
+Builds the simulation with the deliberate faults of the shipped code and runs it with each, or with
+those named, until a promise breaks. Exit code: 0 each was noticed, 1 one survived, 2 wrong usage.";
 
 fn main() -> ExitCode {
     let (mut runs, mut wanted) = (RUNS_MAX, Vec::new());
@@ -22,72 +28,63 @@ fn main() -> ExitCode {
                 Some(value) => runs = value,
                 None => return usage("--runs needs a number"),
             },
-            name if MUTANTS.iter().any(|mutant| mutant.name == name) => wanted.push(argument),
-            other => return usage(&format!("there is no mutant {other}")),
+            name => match Mutant::ALL.iter().find(|mutant| mutant.name() == name) {
+                Some(mutant) => wanted.push(*mutant),
+                None => return usage(&format!("there is no mutant {name}")),
+            },
         }
     }
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| workspace().join("target"), PathBuf::from)
         .join("mutants");
-    let mut survivors = Vec::new();
-    if wanted.is_empty() && !release_refuses(&target) {
-        survivors.push("a release build takes a mutant");
-    }
-    let mut noticed = 0;
-    for mutant in MUTANTS
-        .iter()
-        .filter(|mutant| wanted.is_empty() || wanted.iter().any(|name| name == mutant.name))
-    {
-        let started = Instant::now();
-        let built = build(&target, mutant.name, &["build"]);
-        if !built.status.success() {
-            println!(
-                "{}: does not build\n{}",
-                mutant.name,
-                String::from_utf8_lossy(&built.stderr)
-            );
-            survivors.push(mutant.name);
-            continue;
-        }
-        let building = started.elapsed();
-        let run = Command::new(target.join("debug/simulate"))
-            .args(["--brief", "--failures", "1", "--runs", &runs.to_string()])
-            .output()
-            .expect("what was built runs");
-        let text = String::from_utf8_lossy(&run.stdout);
-        let total = started.elapsed();
-        let times = format!(
-            "{:.1} s to build, {:.1} s to run",
-            building.as_secs_f64(),
-            (total - building).as_secs_f64()
+    let started = Instant::now();
+    let refused = build(
+        &target,
+        &["check", "--profile", "release", "--package", "holdfast-mutant"],
+    );
+    if refused.status.success() || !String::from_utf8_lossy(&refused.stderr).contains(REFUSAL) {
+        println!(
+            "a release build takes the faults:\n{}",
+            String::from_utf8_lossy(&refused.stderr)
         );
-        match run.status.code() {
-            Some(1) => {
-                noticed += 1;
-                let first = text.lines().find(|line| line.contains("FAILED")).unwrap_or_default();
-                let first: String = first.chars().take(160).collect();
-                println!("{:32} noticed ({times}): {first}", mutant.name);
-            }
-            Some(0) => {
-                println!("{:32} SURVIVED {runs} runs ({times}): it {}", mutant.name, mutant.does);
-                survivors.push(mutant.name);
-            }
-            code => {
-                println!(
-                    "{:32} ended with {code:?} ({times})\n{text}{}",
-                    mutant.name,
-                    String::from_utf8_lossy(&run.stderr)
-                );
-                survivors.push(mutant.name);
-            }
-        }
+        return ExitCode::FAILURE;
+    }
+    println!("a release build refuses the faults");
+    let built = build(
+        &target,
+        &[
+            "build",
+            "--profile",
+            "simulation",
+            "--package",
+            "holdfast-tests",
+            "--bin",
+            "simulate",
+        ],
+    );
+    if !built.status.success() {
+        println!(
+            "the build with the faults fails\n{}",
+            String::from_utf8_lossy(&built.stderr)
+        );
+        return ExitCode::FAILURE;
     }
     println!(
-        "{noticed} noticed, {} not{}",
-        survivors.len(),
-        if survivors.is_empty() { "" } else { ": " }
+        "the simulation is built with all of them, in {:.0} s",
+        started.elapsed().as_secs_f64()
     );
-    survivors.iter().for_each(|name| println!("  {name}"));
+
+    let all = if wanted.is_empty() { Mutant::ALL } else { &wanted };
+    let survivors: Vec<Mutant> = all
+        .iter()
+        .copied()
+        .filter(|mutant| !is_noticed(&target.join("simulation/simulate"), *mutant, runs))
+        .collect();
+    println!(
+        "{} of {} were noticed within {runs} runs",
+        all.len() - survivors.len(),
+        all.len()
+    );
     if survivors.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -100,55 +97,55 @@ fn usage(error: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Builds with one fault. The cfg goes to the workspace's crates alone, through a wrapper of its own: everything else is built once for all.
-fn build(target: &Path, name: &str, how: &[&str]) -> Output {
-    let directory = target.join("wrappers");
-    std::fs::create_dir_all(&directory).expect("the target directory is writable");
-    let wrapper = directory.join(name);
-    std::fs::write(
-        &wrapper,
-        format!("#!/bin/sh\nexec \"$@\" --cfg 'holdfast_mutant=\"{name}\"'\n"),
-    )
-    .expect("the target directory is writable");
-    std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755)).expect("the file is ours");
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(how)
+/// Runs the simulation with one fault, and says what came of it.
+fn is_noticed(simulate: &Path, mutant: Mutant, runs: u64) -> bool {
+    let started = Instant::now();
+    let run = Command::new(simulate)
         .args([
-            "--locked",
-            "--quiet",
-            "--package",
-            "holdfast-tests",
-            "--bin",
-            "simulate",
-            "--target-dir",
+            "--brief",
+            "--failures",
+            "1",
+            "--mutant",
+            mutant.name(),
+            "--runs",
+            &runs.to_string(),
         ])
-        .arg(target)
-        .current_dir(workspace())
-        .env("RUSTC_WORKSPACE_WRAPPER", wrapper)
-        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
-        .env("CARGO_PROFILE_DEV_DEBUG", "0")
-        .env("CARGO_INCREMENTAL", "0")
         .output()
-        .expect("cargo starts")
+        .expect("what was built runs");
+    let text = String::from_utf8_lossy(&run.stdout);
+    let took = started.elapsed().as_secs_f64();
+    let first = text.lines().find(|line| line.contains("FAILED"));
+    match (run.status.code(), first) {
+        (Some(1), Some(first)) => {
+            let first: String = first.chars().take(160).collect();
+            println!("{:31} noticed in {took:.1} s: {first}", mutant.name());
+            true
+        }
+        (Some(0), _) => {
+            println!(
+                "{:31} SURVIVED {runs} runs ({took:.1} s): it {}",
+                mutant.name(),
+                mutant.does()
+            );
+            false
+        }
+        (code, _) => {
+            let errors = String::from_utf8_lossy(&run.stderr);
+            println!("{:31} ended with {code:?}\n{text}{errors}", mutant.name());
+            false
+        }
+    }
 }
 
-/// Whether a release build refuses a fault; one of each crate that has any.
-fn release_refuses(target: &Path) -> bool {
-    let mut of_crate = std::collections::BTreeMap::new();
-    for (name, crates) in holdfast_tests::mutants::in_sources() {
-        crates
-            .into_iter()
-            .for_each(|owner| drop(of_crate.insert(owner, name.clone())));
-    }
-    of_crate.into_iter().all(|(owner, name)| {
-        let built = build(target, &name, &["check", "--release"]);
-        let refused = !built.status.success()
-            && String::from_utf8_lossy(&built.stderr).contains("must not get into a release build");
-        println!(
-            "{:32} {} by a release build of {owner}",
-            name,
-            if refused { "refused" } else { "NOT refused" }
-        );
-        refused
-    })
+/// Runs cargo with the faults compiled in.
+fn build(target: &Path, how: &[&str]) -> Output {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(how)
+        .args(["--locked", "--quiet", "--target-dir"])
+        .arg(target)
+        .current_dir(workspace())
+        .env("RUSTFLAGS", "--cfg holdfast_mutants")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .output()
+        .expect("cargo starts")
 }

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use holdfast_tests::simulation::{self, exhaustive};
+use mutant::Mutant;
 use simulated::Coverage;
 
 const USAGE: &str = "\
-Usage: simulate [--seed N [--trace]] [--runs N] [--from N] [--hours H] [--jobs N] [--failures N] [--brief] [--exhaustive]
+Usage: simulate [--seed N [--trace]] [--runs N] [--from N] [--hours H] [--jobs N] [--failures N] [--brief] [--mutant NAME] [--exhaustive]
 
 Runs the shipped node over a simulated machine.
 
@@ -22,9 +23,13 @@ Runs the shipped node over a simulated machine.
   --jobs N      threads (default: the machine's)
   --failures N  stop after so many failing seeds (default 20)
   --brief       no table of what was met
+  --mutant NAME with a deliberate fault, in a build that has them
   --exhaustive  every crash of one fixed workload
 
 Exit code: 0 all is well, 1 a promise was broken, 2 wrong usage.";
+
+/// What clients must have done in a run for it to count.
+const OPERATIONS_MIN: u64 = 200;
 
 /// Failing seeds after which it is mostly pointless to go on.
 const FAILURES_MAX: usize = 20;
@@ -38,6 +43,7 @@ struct Options {
     jobs: usize,
     failures: usize,
     brief: bool,
+    mutant: Option<Mutant>,
     exhaustive: bool,
 }
 
@@ -52,6 +58,7 @@ fn parse() -> Result<Options, String> {
         jobs,
         failures: FAILURES_MAX,
         brief: false,
+        mutant: None,
         exhaustive: false,
     };
     let mut arguments = std::env::args().skip(1);
@@ -71,6 +78,11 @@ fn parse() -> Result<Options, String> {
             "--hours" => options.hours = Some(value()?.parse().map_err(|_| "--hours needs a number".to_owned())?),
             "--trace" => options.trace = true,
             "--brief" => options.brief = true,
+            "--mutant" => {
+                let name = value()?;
+                let known = Mutant::ALL.iter().find(|mutant| mutant.name() == name);
+                options.mutant = Some(*known.ok_or(format!("there is no mutant {name}"))?);
+            }
             "--exhaustive" => options.exhaustive = true,
             other => return Err(format!("unknown argument {other}")),
         }
@@ -86,6 +98,12 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(mutant) = options.mutant
+        && !mutant.choose()
+    {
+        eprintln!("simulate: this build has no deliberate faults; the binary `mutants` makes one that has");
+        return ExitCode::from(2);
+    }
     let is_well = match (options.seed, options.exhaustive) {
         (_, true) => run_exhaustive(&options),
         (Some(seed), false) => run_one(seed, options.trace),
@@ -113,7 +131,8 @@ struct Total {
     runs: u64,
     operations: u64,
     disk_operations: u64,
-    least_operations: Option<u64>,
+    /// Runs that ended before enough was done, because the damage was refused: they do not count.
+    short: u64,
     faultless: u64,
     coverage: Coverage,
     failed: BTreeSet<u64>,
@@ -138,18 +157,18 @@ fn run_many(options: &Options) -> bool {
         println!("\nWhat was met, over all runs:\n{}", total.coverage);
     }
     println!(
-        "{} runs in {:.1} s, {:.2} ms of CPU each; {} operations of clients (at least {} in a run), {} of the disk; {} runs without a fault; {} failed",
+        "{} runs of at least {OPERATIONS_MIN} operations of clients in {:.1} s, {:.2} ms of CPU each; {} such operations, {} of the disk; {} runs without a fault; {} more ended early and do not count; {} failed",
         total.runs,
         started.elapsed().as_secs_f64(),
         cpu.as_secs_f64() * 1e3 / total.runs.max(1) as f64,
         total.operations,
-        total.least_operations.unwrap_or(0),
         total.disk_operations,
         total.faultless,
+        total.short,
         total.failed.len()
     );
     for seed in &total.failed {
-        println!("replay: cargo run -p holdfast-tests --release --bin simulate -- --seed {seed} --trace");
+        println!("replay: cargo run -p holdfast-tests --profile simulation --bin simulate -- --seed {seed} --trace");
     }
     total.failed.is_empty()
 }
@@ -171,8 +190,10 @@ fn work(options: &Options, next: &AtomicU64, enough: &AtomicBool, until: Option<
             Ok(report) => {
                 total.operations += report.operations;
                 total.disk_operations += report.disk_operations;
-                let least = total.least_operations.unwrap_or(u64::MAX).min(report.operations);
-                total.least_operations = Some(least);
+                if report.operations < OPERATIONS_MIN && report.failures.is_empty() {
+                    total.short += 1;
+                    total.runs -= 1;
+                }
                 total.faultless += u64::from(!report.coverage.iter().any(|(name, _)| simulation::run::is_fault(name)));
                 total.coverage.add(&report.coverage);
                 report.failures.into_iter().next()
@@ -181,7 +202,9 @@ fn work(options: &Options, next: &AtomicU64, enough: &AtomicBool, until: Option<
         };
         if let Some(failure) = first {
             println!("seed {seed} FAILED: {failure}");
-            println!("  replay: cargo run -p holdfast-tests --release --bin simulate -- --seed {seed} --trace");
+            println!(
+                "  replay: cargo run -p holdfast-tests --profile simulation --bin simulate -- --seed {seed} --trace"
+            );
             total.failed.insert(seed);
             enough.store(total.failed.len() >= options.failures, Ordering::Relaxed);
         }

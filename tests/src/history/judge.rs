@@ -407,6 +407,7 @@ impl Judge<'_> {
             redelivered,
             at,
             id,
+            superseded,
             flaw,
         } = *delivered;
         let (draining, dead_letter) = (self.draining, self.history.dead_letters() == Some(place));
@@ -468,6 +469,11 @@ impl Judge<'_> {
                 Some(body),
                 format!("message {} came from {name}, where it was not sent", body.0),
             );
+        }
+        if superseded {
+            // It is in what the successor kept, and no more than that is promised: it may have been settled there, and go out there too.
+            self.waiting.entry((body, place)).or_default().deliveries += 1;
+            return;
         }
         if sending
             .expires

@@ -84,6 +84,8 @@ pub struct Delivered {
     pub at: u64,
     /// A hash of its `message-id`.
     pub id: u64,
+    /// Another broker led already when it came: it was handed out by one that had not noticed.
+    pub superseded: bool,
     /// What was wrong with it by itself: altered bytes, a selector that does not match.
     pub flaw: Option<&'static str>,
 }

@@ -71,6 +71,7 @@ impl Tale {
             redelivered: false,
             at: 5_000,
             id: body,
+            superseded: false,
             flaw: None,
         }
     }

@@ -1,13 +1,16 @@
 //! One run: work under faults, then a faultless end, then the verdict.
 
+mod calamities;
+
 use std::time::Duration;
 
 use node::{End, Failure, Notice};
 use platform::{BootTime, DiskErrorKind};
 use simulated::{Coverage, Crash, Fault, FaultPlan, Landed, Point, ProcessNumber, Stalled};
 
+use self::calamities::Later;
 use super::forgery::{Before, Forgery, cut_tail, damage_confirmed, forge};
-use super::scenario::{CUT_OFF_MILLIS, Calamity, Damage, Moment, Scenario};
+use super::scenario::{CUT_OFF_MILLIS, Calamity, Damage, HUNG_MILLIS, Moment, Scenario};
 use super::world::{Being, Ended, LEADS_WITHIN, World, describe};
 use crate::history::{self, History, Tolerance};
 use crate::workload::{Actor, Scene};
@@ -50,12 +53,6 @@ pub fn run(seed: u64, trace: bool) -> Report {
         run.end();
     }
     run.report(seed)
-}
-
-/// Something that comes to its end later.
-enum Later {
-    Start(usize),
-    SpaceIsBack,
 }
 
 struct Run<'a> {
@@ -160,26 +157,6 @@ impl Run<'_> {
         self.later.iter().map(|(at, _)| *at).fold(soon, BootTime::min)
     }
 
-    fn come_due(&mut self) {
-        let now = self.now();
-        let mut due = Vec::new();
-        self.later.retain_mut(|(at, later)| {
-            let is_due = *at <= now;
-            if is_due {
-                due.push(std::mem::replace(later, Later::SpaceIsBack));
-            }
-            !is_due
-        });
-        for later in due {
-            match later {
-                Later::Start(machine) => {
-                    self.world.start(machine);
-                }
-                Later::SpaceIsBack => self.world.storage.set_capacity(None),
-            }
-        }
-    }
-
     /// Somebody must run, or be about to.
     fn keep_running(&mut self) {
         let starts = self.later.iter().any(|(_, later)| matches!(later, Later::Start(_)));
@@ -193,211 +170,6 @@ impl Run<'_> {
             let at = self.now() + self.world.prng.between(Duration::ZERO, pause + Duration::from_nanos(1));
             self.later.push((at, Later::Start(machine)));
         }
-    }
-
-    /// For a death in the middle of the disk's work: the process is halted there.
-    fn set_trap(&mut self) {
-        self.operations_before = self.world.storage.submitted();
-        if let Some((Moment::Operation(count), calamity)) = self.calamities.last()
-            && is_death(*calamity)
-        {
-            let point = if self.world.prng.below(2) == 0 {
-                Point::Submitted(self.operations_before + count)
-            } else {
-                Point::Completed(self.world.storage.collected() + count)
-            };
-            self.world.storage.stop_at(point);
-        }
-    }
-
-    fn strike_if_due(&mut self) {
-        let Some((moment, calamity)) = self.calamities.last().copied() else {
-            return;
-        };
-        let due = match moment {
-            Moment::Worked(operations) => self.world.scene.operations >= operations,
-            Moment::Passed(time) => self.now() >= self.struck_at + time,
-            Moment::Checkpoint(count) => {
-                self.checkpoint_came() && self.world.storage.submitted() >= self.operations_before + count
-            }
-            // Whoever was halted may have ended by itself at that very moment.
-            Moment::Operation(count) if is_death(calamity) => {
-                self.world.storage.halted().is_some()
-                    || self.world.storage.submitted() > self.operations_before + count + 100
-            }
-            Moment::Operation(count) => self.world.storage.submitted() >= self.operations_before + count,
-        };
-        if due && self.strike(calamity) {
-            self.calamities.pop();
-            self.struck_at = self.now();
-            self.checkpoints = None;
-            self.set_trap();
-        }
-    }
-
-    /// Whether a checkpoint was begun since this was first asked; counts operations from then on.
-    fn checkpoint_came(&mut self) -> bool {
-        let files = self.world.storage.files();
-        let count = files.iter().filter(|path| path.starts_with("checkpoints/")).count();
-        match self.checkpoints {
-            Some((_, true)) => {}
-            // The first two have no older ones behind them.
-            Some((before, false)) if count > before && count > 4 => {
-                self.operations_before = self.world.storage.submitted();
-                self.checkpoints = Some((count, true));
-            }
-            Some((_, false)) | None => self.checkpoints = Some((count, false)),
-        }
-        self.checkpoints.is_some_and(|(_, came)| came)
-    }
-
-    /// The process that a calamity is about.
-    fn victim(&self) -> Option<ProcessNumber> {
-        self.world
-            .storage
-            .halted()
-            .or_else(|| self.world.leader())
-            .or_else(|| self.world.running.keys().next().copied())
-    }
-
-    /// Lets a calamity happen; `false` if there is nobody whom it could happen to at this moment.
-    fn strike(&mut self, calamity: Calamity) -> bool {
-        let Some(victim) = self.victim() else { return false };
-        let machine = self.world.running[&victim].machine;
-        let now = self.now();
-        match calamity {
-            Calamity::Kill => self.world.kill(victim, Crash::Process(victim), Landed::Random),
-            Calamity::PowerLoss => {
-                self.world.kill(
-                    victim,
-                    if self.scenario.shared {
-                        Crash::Process(victim)
-                    } else {
-                        Crash::Power
-                    },
-                    Landed::Random,
-                );
-                if self.scenario.shared {
-                    // The file server's: whoever else runs lives on.
-                    self.world.storage.crash(Crash::Power, Landed::Random);
-                } else {
-                    let others: Vec<_> = self.world.running.keys().copied().collect();
-                    others.into_iter().for_each(|process| self.world.bury(process));
-                }
-            }
-            Calamity::Stop => {
-                let Some(leader) = self.world.leader() else {
-                    return false;
-                };
-                let at = self.world.machines[machine].clock.now(now);
-                if let Some(running) = self.world.running.get_mut(&leader) {
-                    running.node.stop(at);
-                }
-            }
-            Calamity::Reboot => {
-                self.world
-                    .storage
-                    .reboot_machine(self.world.machines[machine].number, &Landed::Random);
-                self.world.scene.history.push(history::Event::Crashed);
-                let gone: Vec<_> = self
-                    .world
-                    .running
-                    .iter()
-                    .filter(|(_, running)| running.machine == machine)
-                    .map(|(process, _)| *process)
-                    .collect();
-                gone.into_iter().for_each(|process| self.world.bury(process));
-            }
-            Calamity::Cut => {
-                let connected: Vec<_> = self.world.guests.iter().filter_map(|guest| guest.at).collect();
-                let Some((process, connection)) = connected.get(self.world.prng.index(connected.len())).copied() else {
-                    return false;
-                };
-                self.world.cut(process, connection, true);
-            }
-            Calamity::Freeze => {
-                let Some(leader) = self.world.leader() else {
-                    return false;
-                };
-                let pause = self
-                    .world
-                    .prng
-                    .between(Duration::from_millis(200), Duration::from_secs(9));
-                if let Some(running) = self.world.running.get_mut(&leader) {
-                    running.frozen_until = now + pause;
-                }
-                self.others_excused = true;
-                let other = self.world.prng.index(self.world.machines.len());
-                let at = now + self.world.prng.between(Duration::ZERO, Duration::from_secs(2));
-                self.later.push((at, Later::Start(other)));
-            }
-            Calamity::SecondProcess => {
-                let other = self.world.prng.index(self.world.machines.len());
-                self.others_excused = true;
-                self.world.start(other);
-            }
-            Calamity::CutOff => {
-                let Some(leader) = self.world.leader() else {
-                    return false;
-                };
-                let cut = self.world.running[&leader].machine;
-                let until = now + Duration::from_millis(CUT_OFF_MILLIS);
-                self.world
-                    .storage
-                    .stall(Stalled::Machine(self.world.machines[cut].number), until);
-                self.stalled_until = until;
-                self.others_excused = true;
-                // Clients wait: what the successor does is its own.
-                self.world.silence_guests(until + Duration::from_millis(60));
-                self.later
-                    .push((now, Later::Start((cut + 1) % self.world.machines.len())));
-            }
-            Calamity::FullDisk => {
-                self.world.storage.set_capacity(Some(1 << 40));
-                let space = self.world.storage.space();
-                let spare = self
-                    .world
-                    .prng
-                    .below(3 * u64::from(self.scenario.settings.journal.segment_bytes));
-                self.world
-                    .storage
-                    .set_capacity(Some(space.total - space.available + spare));
-                let until = now
-                    + self
-                        .world
-                        .prng
-                        .between(Duration::from_millis(100), Duration::from_secs(4));
-                self.later.push((until, Later::SpaceIsBack));
-            }
-            Calamity::Stall => {
-                let what = if self.world.prng.below(2) == 0 {
-                    Stalled::Everything
-                } else {
-                    Stalled::Writes
-                };
-                let until = now
-                    + self
-                        .world
-                        .prng
-                        .between(Duration::from_millis(50), Duration::from_secs(20));
-                self.world.storage.stall(what, until);
-                self.stalled_until = until;
-                // What stalls may seem dead to another.
-                self.others_excused = true;
-            }
-            Calamity::ClockJump => {
-                let by = self.world.prng.below(100_000) as i64 - 50_000;
-                self.world.machines[machine].clock.jump(by);
-            }
-        }
-        self.world.say(|| {
-            format!(
-                "CALAMITY {calamity:?} for {victim:?}; there are {:?}",
-                self.world.storage.files()
-            )
-        });
-        self.world.coverage.count(calamity_name(calamity));
-        true
     }
 
     /// Whether those who ended were allowed to.
@@ -692,36 +464,6 @@ pub(crate) fn is_excused_notice(text: &str) -> bool {
     ]
     .iter()
     .any(|excused| text.contains(excused))
-}
-
-fn is_death(calamity: Calamity) -> bool {
-    match calamity {
-        Calamity::Kill | Calamity::PowerLoss | Calamity::Reboot => true,
-        Calamity::Stop
-        | Calamity::Cut
-        | Calamity::Freeze
-        | Calamity::SecondProcess
-        | Calamity::FullDisk
-        | Calamity::Stall
-        | Calamity::CutOff
-        | Calamity::ClockJump => false,
-    }
-}
-
-fn calamity_name(calamity: Calamity) -> &'static str {
-    match calamity {
-        Calamity::Kill => "calamity: kill",
-        Calamity::PowerLoss => "calamity: power loss",
-        Calamity::Stop => "calamity: clean stop",
-        Calamity::Reboot => "calamity: reboot",
-        Calamity::Cut => "calamity: connection cut",
-        Calamity::Freeze => "calamity: freeze",
-        Calamity::SecondProcess => "calamity: second process",
-        Calamity::FullDisk => "calamity: full disk",
-        Calamity::Stall => "calamity: stall",
-        Calamity::ClockJump => "calamity: clock jump",
-        Calamity::CutOff => "calamity: cut off from the file server",
-    }
 }
 
 /// Whether a name of a run's coverage is that of a fault: something that went wrong, not merely happened.

@@ -30,8 +30,12 @@ pub enum Calamity {
     Stall,
     /// The wall clock jumps.
     ClockJump,
+    /// Writes stall, connections break and are made again, so that clients ask again for what is not durable; then the process dies.
+    Doubt,
     /// The leader's machine is cut off from the file server for as long as a successor needs; then everything that it had under way lands.
     CutOff,
+    /// A write of the leader's heartbeat hangs for longer than a successor waits; its other operations do not, and it does not notice.
+    HungBeat,
 }
 
 /// When a calamity comes.
@@ -81,6 +85,9 @@ pub struct Excuses {
 
 /// For how long a machine is cut off: as long as a successor needs, and not much longer.
 pub(crate) const CUT_OFF_MILLIS: u64 = 3_400;
+
+/// For how long a heartbeat hangs: until the leader has taken one more checkpoint beside its successor.
+pub(crate) const HUNG_MILLIS: u64 = 4_700;
 
 /// One run's plan.
 #[derive(Clone, Debug)]
@@ -148,15 +155,23 @@ impl Scenario {
         let cut_off = shared && damage == Damage::None && prng.below(3) == 0;
         if cut_off {
             // The successor dies soon after, on what the old leader left.
-            let soon = Duration::from_millis(CUT_OFF_MILLIS) + Duration::from_millis(5 + prng.below(30));
+            let (calamity, millis) = if prng.below(2) == 0 {
+                (Calamity::CutOff, CUT_OFF_MILLIS)
+            } else {
+                (Calamity::HungBeat, HUNG_MILLIS + 900)
+            };
+            let soon = Duration::from_millis(millis) + Duration::from_millis(5 + prng.below(30));
             calamities = vec![
-                (Moment::Checkpoint(prng.below(9)), Calamity::CutOff),
+                (Moment::Checkpoint(prng.below(9)), calamity),
                 (Moment::Passed(soon), Calamity::Kill),
             ];
         }
         let has = |wanted: Calamity| calamities.iter().any(|(_, calamity)| *calamity == wanted);
-        let stalls =
-            plan.stall > Chance::NEVER || has(Calamity::Stall) || has(Calamity::Freeze) || has(Calamity::FullDisk);
+        let stalls = has(Calamity::HungBeat)
+            || plan.stall > Chance::NEVER
+            || [Calamity::Stall, Calamity::Doubt, Calamity::Freeze, Calamity::FullDisk]
+                .into_iter()
+                .any(has);
         let at_rest = matches!(
             damage,
             Damage::FlippedBit | Damage::Misdirected | Damage::CutTail | Damage::DamagedConfirmed
@@ -176,6 +191,7 @@ impl Scenario {
         let mut settings = draw_settings(&mut prng, shared);
         if cut_off {
             settings.checkpoint_records = 25;
+            settings.checkpoint_interval = Duration::from_secs(4);
         }
         if matches!(damage, Damage::CutTail | Damage::DamagedConfirmed) {
             // What a checkpoint holds is not read from the log.
@@ -205,7 +221,7 @@ impl Scenario {
 }
 
 fn draw_calamities(prng: &mut Prng, operations: u64, shared: bool) -> Vec<(Moment, Calamity)> {
-    use Calamity::{ClockJump, Cut, Freeze, FullDisk, Kill, PowerLoss, Reboot, SecondProcess, Stall, Stop};
+    use Calamity::{ClockJump, Cut, Doubt, Freeze, FullDisk, Kill, PowerLoss, Reboot, SecondProcess, Stall, Stop};
     // The first is always a death: a run without one proves little.
     let deaths = [Kill, Kill, Kill, PowerLoss, PowerLoss, Reboot];
     let others = [
@@ -221,6 +237,8 @@ fn draw_calamities(prng: &mut Prng, operations: u64, shared: bool) -> Vec<(Momen
         FullDisk,
         Stall,
         ClockJump,
+        Doubt,
+        Doubt,
     ];
     let mut calamities = vec![if shared && prng.below(2) == 0 {
         Freeze

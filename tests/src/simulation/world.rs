@@ -2,7 +2,9 @@
 //!
 //! One step goes to the next moment at which anything happens, and lets it happen. Invariant: nothing of a dead process and nothing of a cut connection arrives later than the moment of death.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod connections;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +16,7 @@ use simulated::{
     Coverage, Crash, FaultPlan, Landed, Link, MachineNumber, Prng, ProcessNumber, SimulatedClock, SimulatedStorage,
 };
 
+use self::connections::Socket;
 use crate::history::Event;
 use crate::workload::{Actor, Drainer, Scene, Taken};
 
@@ -32,6 +35,9 @@ const DRAINED_WITHIN: Duration = Duration::from_secs(30);
 /// Steps in a row that may lead nowhere.
 const STANDSTILL_MAX: u32 = 10_000;
 
+/// The clients' clock: right, whatever happens to a machine's.
+const CLIENTS: SimulatedClock = SimulatedClock::right();
+
 /// Everything that exists in a run.
 pub(crate) struct World {
     pub(crate) storage: SimulatedStorage,
@@ -46,6 +52,9 @@ pub(crate) struct World {
     pub(crate) coverage: Coverage,
     pub(crate) trace: bool,
     standstill: u32,
+    /// No client does anything before.
+    silent_until: BootTime,
+    newest_epoch: u32,
     settings: Settings,
 }
 
@@ -54,6 +63,8 @@ pub(crate) struct World {
 pub(crate) struct Machine {
     pub(crate) number: MachineNumber,
     pub(crate) clock: SimulatedClock,
+    /// It stands still until then, its boot clock too, for so long in all.
+    pub(crate) paused: Option<(BootTime, Duration)>,
 }
 
 /// One process of the broker.
@@ -63,6 +74,8 @@ pub(crate) struct Running {
     /// It does not run before this moment.
     pub(crate) frozen_until: BootTime,
     pub(crate) leads: bool,
+    /// The epoch that it leads or led.
+    epoch: u32,
     /// When it wanted to be woken, at the last step.
     due: Option<BootTime>,
     sockets: BTreeMap<ConnectionId, Socket>,
@@ -78,19 +91,6 @@ pub(crate) struct Ended {
     pub(crate) end: End,
     /// Whether it had led.
     pub(crate) led: bool,
-}
-
-/// The two directions of one connection.
-struct Socket {
-    guest: usize,
-    up: Link,
-    down: Link,
-    /// What left the node and has not arrived.
-    under_way: VecDeque<u8>,
-    /// The kernel's buffer is full until then.
-    full_until: BootTime,
-    /// What the node gave and the full buffer did not take.
-    rest: Option<Bytes>,
 }
 
 /// A client.
@@ -144,6 +144,7 @@ impl World {
                 Machine {
                     number: storage.boot_machine(host),
                     clock: SimulatedClock::new(uptime, 0),
+                    paused: None,
                 }
             })
             .collect();
@@ -169,6 +170,8 @@ impl World {
             coverage: Coverage::default(),
             trace: false,
             standstill: 0,
+            silent_until: BootTime(0),
+            newest_epoch: 0,
             settings,
         }
     }
@@ -180,7 +183,32 @@ impl World {
 
     /// What clients take for the time.
     fn now(&self) -> Now {
-        self.now_on(0)
+        CLIENTS.now(self.storage.now())
+    }
+
+    /// Lets machines go on whose pause is over; which.
+    fn thaw(&mut self) -> BTreeSet<usize> {
+        let now = self.storage.now();
+        let mut thawed = BTreeSet::new();
+        for (index, machine) in self.machines.iter_mut().enumerate() {
+            if let Some((until, time)) = machine.paused
+                && until <= now
+            {
+                machine.clock.lose(time);
+                machine.paused = None;
+                thawed.insert(index);
+            }
+        }
+        thawed
+    }
+
+    /// A machine stands still until then, and its boot clock with it.
+    pub(crate) fn pause(&mut self, machine: usize, until: BootTime) {
+        let time = until.since(self.storage.now());
+        self.machines[machine].paused = Some((until, time));
+        for running in self.running.values_mut().filter(|running| running.machine == machine) {
+            running.frozen_until = running.frozen_until.max(until);
+        }
     }
 
     pub(crate) fn say(&self, what: impl FnOnce() -> String) {
@@ -191,6 +219,7 @@ impl World {
 
     /// Starts a process of the broker.
     pub(crate) fn start(&mut self, machine: usize) -> ProcessNumber {
+        self.thaw();
         let disk = self.storage.start_process(self.machines[machine].number);
         let (process, identity) = (disk.process(), disk.identity());
         let identity = NodeIdentity {
@@ -212,15 +241,18 @@ impl World {
             Running {
                 node,
                 machine,
-                frozen_until: BootTime(0),
+                frozen_until: self.machines[machine].paused.map_or(BootTime(0), |(until, _)| until),
                 leads: false,
+                epoch: 0,
                 due: None,
                 sockets: BTreeMap::new(),
                 broken: Vec::new(),
                 ready: BTreeSet::new(),
             },
         );
-        self.turn(process);
+        if self.machines[machine].paused.is_none() {
+            self.turn(process);
+        }
         process
     }
 
@@ -254,53 +286,6 @@ impl World {
             self.cut(process, connection, false);
         }
         self.running.remove(&process);
-    }
-
-    /// A connection breaks: of what is under way a beginning arrives at once, the rest never. The node notices, unless it is dead.
-    pub(crate) fn cut(&mut self, process: ProcessNumber, connection: ConnectionId, alive: bool) {
-        let now = self.now();
-        let Some(running) = self.running.get_mut(&process) else {
-            return;
-        };
-        let Some(mut socket) = running.sockets.remove(&connection) else {
-            return;
-        };
-        socket.up.cut();
-        socket.down.cut();
-        let guest = &mut self.guests[socket.guest];
-        while let Some(piece) = socket.down.receive(BootTime(u64::MAX)) {
-            socket.under_way.drain(..piece.len());
-            guest.being.handle_bytes(now, &piece, &mut self.scene);
-        }
-        guest.at = None;
-        guest.next_act = self.storage.now() + self.prng.between(Duration::ZERO, PAUSE_MAX * 2);
-        let lost: Vec<u8> = socket.under_way.into();
-        if let Being::Actor(actor) = &mut guest.being {
-            actor.disconnected(now, &lost, &mut self.scene);
-        }
-        if alive {
-            running.broken.push((connection, socket.up));
-            self.notice_broken(process);
-        }
-    }
-
-    /// A process that runs finds out which connections broke, and reads what had still arrived.
-    fn notice_broken(&mut self, process: ProcessNumber) {
-        let world_now = self.storage.now();
-        let Some(running) = self.running.get_mut(&process) else {
-            return;
-        };
-        if running.frozen_until > world_now || running.broken.is_empty() {
-            return;
-        }
-        let now = self.machines[running.machine].clock.now(world_now);
-        for (connection, mut up) in std::mem::take(&mut running.broken) {
-            while let Some(piece) = up.receive(BootTime(u64::MAX)) {
-                running.node.receive(now, connection, &piece);
-            }
-            running.node.closed(now, connection);
-        }
-        self.after_turn(process);
     }
 
     /// Goes to the next moment at which something happens, but not beyond `limit`, and lets it happen.
@@ -338,11 +323,10 @@ impl World {
                 }
             }
         }
-        let client_clock = self.machines[0].clock;
         for guest in &self.guests {
             next = next.min(guest.next_act.max(now));
             if let Some(at) = guest.being.next_timeout() {
-                next = next.min(client_clock.world(at));
+                next = next.min(CLIENTS.world(at));
             }
         }
         // A deadline that lies behind must not stop time; one that stays there keeps a real broker busy for nothing.
@@ -380,7 +364,7 @@ impl World {
             ));
         }
         for guest in &self.guests {
-            let timeout = guest.being.next_timeout().map(|at| self.machines[0].clock.world(at));
+            let timeout = guest.being.next_timeout().map(|at| CLIENTS.world(at));
             text.push_str(&format!(", a client {timeout:?} and {:?}", guest.next_act));
         }
         text
@@ -388,13 +372,14 @@ impl World {
 
     fn happen(&mut self) {
         let now = self.storage.now();
+        let thawed = self.thaw();
         let completed = self.storage.next_completion_at().is_some_and(|at| at <= now);
         let processes: Vec<_> = self.running.keys().copied().collect();
         for process in processes {
             if let Some(running) = self.running.get(&process)
                 && running.frozen_until <= now
             {
-                if completed || running.due.is_some_and(|due| due <= now) {
+                if completed || thawed.contains(&running.machine) || running.due.is_some_and(|due| due <= now) {
                     self.turn(process);
                 }
                 self.notice_broken(process);
@@ -431,6 +416,8 @@ impl World {
                     self.scene.history.push(Event::Leads { epoch: epoch.0 });
                     if let Some(running) = self.running.get_mut(&process) {
                         running.leads = true;
+                        running.epoch = epoch.0;
+                        self.newest_epoch = self.newest_epoch.max(epoch.0);
                     }
                 }
                 Notice::Warning(_) | Notice::Error(_) => self.notices.push(notice),
@@ -450,98 +437,6 @@ impl World {
             let led = self.running.get(&process).is_some_and(|running| running.leads);
             self.bury(process);
             self.ends.push(Ended { process, end, led });
-        }
-    }
-
-    /// Moves bytes between a node and its clients.
-    fn carry(&mut self, process: ProcessNumber) {
-        let world_now = self.storage.now();
-        let Some(running) = self.running.get_mut(&process) else {
-            return;
-        };
-        let now = self.machines[running.machine].clock.now(world_now);
-        let mut received = false;
-        for (connection, socket) in &mut running.sockets {
-            while running.node.may_read(*connection)
-                && let Some(piece) = socket.up.receive(world_now)
-            {
-                running.node.receive(now, *connection, &piece);
-                received = true;
-            }
-        }
-        if received {
-            running.node.turn(now);
-        }
-        let mut ready = running.node.take_ready(now);
-        ready.append(&mut running.ready);
-        let mut closing = Vec::new();
-        for connection in ready {
-            let Some(socket) = running.sockets.get_mut(&connection) else {
-                continue;
-            };
-            // As the shipped pump: what the kernel did not take a while ago may not leave now either, unless the node says so now.
-            loop {
-                if !running.node.may_send(now) {
-                    running.node.hold(connection);
-                    break;
-                }
-                if socket.full_until > world_now {
-                    running.ready.insert(connection);
-                    break;
-                }
-                let Some(mut bytes) = socket.rest.take().or_else(|| running.node.output(connection)) else {
-                    if running.node.is_finished(connection) {
-                        closing.push(connection);
-                    }
-                    break;
-                };
-                // Now and then the kernel takes only a part.
-                if self.prng.below(24) == 0 {
-                    let kept = bytes.split_off(self.prng.index(bytes.len() + 1));
-                    socket.full_until = world_now + self.prng.between(Duration::ZERO, Duration::from_millis(5));
-                    socket.rest = (!kept.is_empty()).then_some(kept);
-                }
-                socket.down.send(world_now, &bytes);
-                socket.under_way.extend(&bytes);
-                running.node.transmitted(now, connection, bytes.len());
-            }
-        }
-        self.after_turn(process);
-        for connection in closing {
-            if self.running.get(&process).is_some_and(|running| {
-                running
-                    .sockets
-                    .get(&connection)
-                    .is_some_and(|socket| socket.under_way.is_empty() && socket.rest.is_none())
-            }) {
-                self.say(|| format!("{process:?} closes {connection:?}"));
-                self.coverage.count("closed by the broker");
-                self.cut(process, connection, true);
-            } else if let Some(running) = self.running.get_mut(&process) {
-                running.ready.insert(connection);
-            }
-        }
-    }
-
-    /// Moves bytes from the kernel to clients, and what they answer at once to the kernel.
-    fn arrive(&mut self, process: ProcessNumber) {
-        let (world_now, client_now) = (self.storage.now(), self.now());
-        let Some(running) = self.running.get_mut(&process) else {
-            return;
-        };
-        for socket in running.sockets.values_mut() {
-            let guest = &mut self.guests[socket.guest];
-            while let Some(piece) = socket.down.receive(world_now) {
-                socket.under_way.drain(..piece.len());
-                guest.being.handle_bytes(client_now, &piece, &mut self.scene);
-                if guest.idle > 1 {
-                    guest.idle = 0;
-                    guest.next_act = guest.next_act.min(world_now + PAUSE_MAX / 4);
-                }
-            }
-            while let Some(bytes) = guest.being.poll_output(client_now) {
-                socket.up.send(world_now, &bytes);
-            }
         }
     }
 
@@ -585,46 +480,6 @@ impl World {
         self.flush(index);
     }
 
-    fn flush(&mut self, index: usize) {
-        let (world_now, now) = (self.storage.now(), self.now());
-        let guest = &mut self.guests[index];
-        let Some((process, connection)) = guest.at else { return };
-        if let Some(socket) = self
-            .running
-            .get_mut(&process)
-            .and_then(|running| running.sockets.get_mut(&connection))
-        {
-            while let Some(bytes) = guest.being.poll_output(now) {
-                socket.up.send(world_now, &bytes);
-            }
-        }
-    }
-
-    fn connect(&mut self, index: usize) {
-        let Some(process) = self.leader() else { return };
-        let now = self.now();
-        let running = self.running.get_mut(&process).expect("the leader runs");
-        let there = self.machines[running.machine].clock.now(self.storage.now());
-        let Some(connection) = running.node.open(there) else {
-            return;
-        };
-        let socket = Socket {
-            guest: index,
-            up: Link::new(self.prng.split(), DELAY),
-            down: Link::new(self.prng.split(), DELAY),
-            under_way: VecDeque::new(),
-            full_until: BootTime(0),
-            rest: None,
-        };
-        running.sockets.insert(connection, socket);
-        let guest = &mut self.guests[index];
-        guest.at = Some((process, connection));
-        if let Being::Actor(actor) = &mut guest.being {
-            actor.connect(now, &mut self.scene);
-        }
-        self.flush(index);
-    }
-
     /// A client that will come.
     pub(crate) fn invite(&mut self, being: Being) -> usize {
         self.guests.push(Guest {
@@ -638,6 +493,7 @@ impl World {
 
     /// No client does anything before this moment.
     pub(crate) fn silence_guests(&mut self, until: BootTime) {
+        self.silent_until = until;
         for guest in &mut self.guests {
             guest.next_act = guest.next_act.max(until);
             guest.idle = 0;

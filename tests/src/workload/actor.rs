@@ -66,6 +66,8 @@ struct Line {
     over: bool,
     producer: Producer,
     requests: BTreeMap<u32, Request>,
+    /// What left without asking for a receipt: what a later one confirms, and of whom if it is one consumer's.
+    unasked: Vec<(Option<Consumer>, Event)>,
     subscriptions: Vec<Subscription>,
     /// UNSUBSCRIBE left; deliveries may still be under way.
     ended: Vec<Subscription>,
@@ -83,7 +85,7 @@ enum Request {
     Commit(Open),
     Subscribe(Option<usize>),
     Unsubscribe(Consumer),
-    Other,
+    Disconnect,
 }
 
 /// A send.
@@ -183,6 +185,7 @@ impl Actor {
             over: false,
             producer: Producer(scene.history.fresh()),
             requests: BTreeMap::new(),
+            unasked: Vec::new(),
             subscriptions: Vec::new(),
             ended: Vec::new(),
             open: None,
@@ -259,7 +262,7 @@ impl Actor {
                 | Request::Settle(_)
                 | Request::Subscribe(_)
                 | Request::Unsubscribe(_)
-                | Request::Other => {}
+                | Request::Disconnect => {}
             }
         }
         self.resends.extend(open.into_iter().flat_map(|open| open.sends));
@@ -276,7 +279,7 @@ impl Actor {
         if prng.below(60) == 0 && line.open.is_none() {
             line.leaving = true;
             line.leave(scene);
-            let receipt = line.request(Request::Other, scene);
+            let receipt = line.request(Request::Disconnect, scene);
             line.client.disconnect(Some(&receipt));
             scene.operate("DISCONNECT");
             return true;
@@ -383,7 +386,11 @@ impl Line {
         if let Some(open) = &mut self.open {
             open.sends.push(parcel.clone());
         }
-        let receipt = (!in_transaction && prng.below(20) > 0).then(|| self.request(Request::Send(parcel), scene));
+        let asks = !in_transaction && prng.below(20) > 0;
+        if !asks && !in_transaction {
+            self.unasked.push((None, Event::Sent(parcel.sending.body)));
+        }
+        let receipt = asks.then(|| self.request(Request::Send(parcel), scene));
         self.client.send(
             &destination,
             &content.bytes,
@@ -501,6 +508,7 @@ impl Line {
         }
         let index = filled[prng.index(filled.len())];
         let subscription = &mut self.subscriptions[index];
+        let consumer = subscription.consumer;
         // Mostly the oldest: a delivery that is never acknowledged must not stop the work.
         let mut at = if prng.below(3) > 0 {
             0
@@ -558,8 +566,11 @@ impl Line {
             (Outcome::Consumed, true) => "ACK in a transaction",
             (Outcome::Rejected, _) => "NACK",
         });
-        let receipt =
-            (transaction.is_none() && prng.below(4) > 0).then(|| self.request(Request::Settle(settlement), scene));
+        let asks = transaction.is_none() && prng.below(4) > 0;
+        if !asks && transaction.is_none() {
+            self.unasked.push((Some(consumer), Event::Settled(settlement)));
+        }
+        let receipt = asks.then(|| self.request(Request::Settle(settlement), scene));
         match outcome {
             Outcome::Consumed => self.client.ack(&token, name.as_deref(), receipt.as_deref()),
             Outcome::Rejected => self.client.nack(&token, name.as_deref(), receipt.as_deref()),

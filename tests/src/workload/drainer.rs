@@ -129,6 +129,7 @@ impl Drainer {
                         redelivered: message.is_redelivered(),
                         at: now.wall.0,
                         id: u64::from(crc32_of(message.id())),
+                        superseded: scene.superseded,
                         flaw,
                     }));
                 } else if **message.body() == *self.mark.as_bytes() {

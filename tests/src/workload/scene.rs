@@ -56,6 +56,8 @@ pub struct Scene {
     pub large: usize,
     /// Frames that clients sent to work, CONNECT and the end aside.
     pub operations: u64,
+    /// Whoever is being listened to is not the newest leader.
+    pub superseded: bool,
     /// Everything that ought not to be said by a broker that is well.
     pub complaints: Vec<String>,
     queues: Vec<Place>,
@@ -87,6 +89,7 @@ impl Scene {
             coverage: Coverage::default(),
             large,
             operations: 0,
+            superseded: false,
             complaints: Vec::new(),
             queues,
             durables,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use message::{ConsumerId, Delivery, Event, Message, MessageNumber, Property, Selectable, Sequence};
+use mutant::Mutant;
 use record::{ObjectId, Record};
 
 use crate::backlog::{BodyAt, Found, Position};
@@ -312,7 +313,7 @@ impl Dispatch<'_, '_, '_> {
         let mut after = self.queue.rests_on(found.number);
         if let BodyAt::Stored(_) = found.body {
             redelivered |= found.number <= self.queue.mark.recovered;
-            if found.number > self.queue.mark.through && !cfg!(holdfast_mutant = "no-dispatched-mark") {
+            if found.number > self.queue.mark.through && !Mutant::NoDispatchedMark.is_at_work() {
                 let through = self.queue.backlog.ahead(position, DISPATCHED_AHEAD_MAX - 1);
                 let record = Record::Dispatched {
                     object: self.queue.id,
@@ -326,8 +327,9 @@ impl Dispatch<'_, '_, '_> {
             }
             after = after.max(self.queue.mark.sequence);
         }
-        #[cfg(holdfast_mutant = "deliver-unconfirmed")]
-        let after = Sequence::NONE.min(after);
+        if Mutant::DeliverUnconfirmed.is_at_work() {
+            after = Sequence::NONE;
+        }
         let tag = consumer.take_off(InFlight::Waiting {
             object: self.queue.id,
             position,
@@ -349,5 +351,5 @@ impl Dispatch<'_, '_, '_> {
 
 /// Whether a message with this expiration must not be delivered any more.
 pub(crate) fn is_past(expiration: u64, now: u64) -> bool {
-    expiration > 0 && expiration <= now && !cfg!(holdfast_mutant = "expired-delivered")
+    expiration > 0 && expiration <= now && !Mutant::ExpiredDelivered.is_at_work()
 }

@@ -10,6 +10,7 @@ use message::{
     Command, ConnectionId, ConsumerId, Destination, Epoch, Message, MessageNumber, Refusal, RefusalKind, RequestId,
     Sequence, TransactionId,
 };
+use mutant::Mutant;
 use record::{ObjectId, ReadToken, Record, RecordPlace, Store, Ticket};
 
 use crate::admin::{AdminBrowse, Counters};
@@ -148,7 +149,7 @@ impl Engine {
         place: RecordPlace,
         messages: &[(u32, u32)],
     ) -> Result<(), Inconsistent> {
-        if cfg!(holdfast_mutant = "ack-forgotten-on-replay") && matches!(record, Record::Acknowledged(_)) {
+        if Mutant::AckForgottenOnReplay.is_at_work() && matches!(record, Record::Acknowledged(_)) {
             return Ok(());
         }
         let ticket = Ticket {
@@ -410,7 +411,7 @@ impl Engine {
 
     /// What an answer that changes nothing waits for.
     pub(crate) fn unchanged(&self, newest: Sequence) -> Sequence {
-        if cfg!(holdfast_mutant = "answer-no-change-early") {
+        if Mutant::AnswerNoChangeEarly.is_at_work() {
             Sequence::NONE
         } else {
             newest

@@ -55,26 +55,3 @@ pub use settings::{
     DEAD_LETTER_CAUSE, DISPATCHED_AHEAD_MAX, GROUP_FIRST, ORIGINAL_EXPIRATION, STEP_MESSAGES_MAX, Settings,
 };
 pub use time::EngineTime;
-
-/// Every deliberate fault that can be built into this crate with `--cfg holdfast_mutant="NAME"`, for the tests that must notice it.
-pub const MUTANTS: &[&str] = &[
-    "answer-resend-early",
-    "no-dispatched-mark",
-    "ack-forgotten-on-replay",
-    "deliver-unconfirmed",
-    "expired-delivered",
-    "answer-no-change-early",
-];
-
-#[cfg(all(
-    any(
-        holdfast_mutant = "answer-resend-early",
-        holdfast_mutant = "no-dispatched-mark",
-        holdfast_mutant = "ack-forgotten-on-replay",
-        holdfast_mutant = "deliver-unconfirmed",
-        holdfast_mutant = "expired-delivered",
-        holdfast_mutant = "answer-no-change-early",
-    ),
-    not(debug_assertions)
-))]
-compile_error!("a deliberate fault (holdfast_mutant) must not get into a release build: remove the cfg from RUSTFLAGS");

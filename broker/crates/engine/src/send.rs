@@ -8,6 +8,7 @@ use std::sync::Arc;
 use message::{
     ConnectionId, Destination, Message, MessageNumber, Refusal, RefusalKind, RequestId, Selectable, Send, Sequence,
 };
+use mutant::Mutant;
 use record::{Definition, ObjectId, Record, Sent, Waiting};
 
 use crate::backlog::Position;
@@ -234,7 +235,7 @@ impl Engine {
         let original = duplicates.find(id, step.now.0, self.settings.duplicate_window)?;
         counters.duplicates += 1;
         self.totals.duplicates += 1;
-        Some(if cfg!(holdfast_mutant = "answer-resend-early") {
+        Some(if Mutant::AnswerResendEarly.is_at_work() {
             Sequence::NONE
         } else {
             original

@@ -46,30 +46,3 @@ pub use space::{
     WATERMARK_PERCENT, ballast_bytes, reservation, store_limit_bytes, watermark_bytes,
 };
 pub use writer::{Handled, Journal, JournalFailure, JournalStart};
-
-/// Every deliberate fault that can be built into this crate with `--cfg holdfast_mutant="NAME"`, for the tests that must notice it.
-pub const MUTANTS: &[&str] = &[
-    "confirm-before-write-returned",
-    "no-fence-read",
-    "confirm-out-of-order",
-    "no-harden",
-    "ignore-heartbeat-position",
-    "ignore-confirmed-through",
-    "accept-wrong-previous-checksum",
-    "accept-wrong-nonce",
-];
-
-#[cfg(all(
-    any(
-        holdfast_mutant = "confirm-before-write-returned",
-        holdfast_mutant = "no-fence-read",
-        holdfast_mutant = "confirm-out-of-order",
-        holdfast_mutant = "no-harden",
-        holdfast_mutant = "ignore-heartbeat-position",
-        holdfast_mutant = "ignore-confirmed-through",
-        holdfast_mutant = "accept-wrong-previous-checksum",
-        holdfast_mutant = "accept-wrong-nonce",
-    ),
-    not(debug_assertions)
-))]
-compile_error!("a deliberate fault (holdfast_mutant) must not get into a release build: remove the cfg from RUSTFLAGS");

@@ -4,6 +4,7 @@
 
 use journal::CheckpointSummary;
 use leadership::names;
+use mutant::Mutant;
 use platform::{DiskErrorKind, Files};
 
 use crate::failure::Failure;
@@ -28,8 +29,9 @@ pub(crate) async fn delete(files: Files, plan: Plan) -> Result<(), Failure> {
     if doomed.is_empty() {
         return Ok(());
     }
-    #[cfg(not(holdfast_mutant = "unlink-without-fence-read"))]
-    read_own_fence(&files, plan.claim.file, plan.claim.nonce).await?;
+    if !Mutant::UnlinkWithoutFenceRead.is_at_work() {
+        read_own_fence(&files, plan.claim.file, plan.claim.nonce).await?;
+    }
     for path in doomed {
         match files.unlink(&path).await {
             Err(error) if error.kind != DiskErrorKind::NotFound => return Err(Failure::Disk(error)),

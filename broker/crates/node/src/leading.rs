@@ -11,6 +11,7 @@ use std::time::Duration;
 use engine::{Engine, EngineTime};
 use journal::{CheckpointRequest, CheckpointSummary, Handled, Journal, JournalFailure, ReplayStart, Sends, Written};
 use leadership::{Cell, Goodbye, GoodbyeReason, Heartbeat, Root, SEALED_URGENT};
+use mutant::Mutant;
 use platform::{BootTime, DiskError, DiskErrorKind, FileId, Files, Now, Task};
 use record::{BatchPosition, CheckpointName, Image, Store};
 
@@ -389,8 +390,7 @@ impl Leading {
                     };
                 }
                 Checkpointing::Confirming { image, start } => {
-                    if !self.journal.is_confirmed(image.through, start)
-                        && !cfg!(holdfast_mutant = "checkpoint-of-unconfirmed")
+                    if !self.journal.is_confirmed(image.through, start) && !Mutant::CheckpointOfUnconfirmed.is_at_work()
                     {
                         return Ok(());
                     }

@@ -29,15 +29,3 @@ pub use failure::Failure;
 pub use node::{End, Node, NodeIdentity, Notice};
 pub use settings::Settings;
 pub use status::{NodeStatus, Role};
-
-/// Every deliberate fault that can be built into this crate with `--cfg holdfast_mutant="NAME"`, for the tests that must notice it.
-pub const MUTANTS: &[&str] = &["checkpoint-of-unconfirmed", "unlink-without-fence-read"];
-
-#[cfg(all(
-    any(
-        holdfast_mutant = "checkpoint-of-unconfirmed",
-        holdfast_mutant = "unlink-without-fence-read"
-    ),
-    not(debug_assertions)
-))]
-compile_error!("a deliberate fault (holdfast_mutant) must not get into a release build: remove the cfg from RUSTFLAGS");

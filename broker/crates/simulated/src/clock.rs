@@ -25,6 +25,14 @@ impl SimulatedClock {
         }
     }
 
+    /// A machine that came up at the world's time zero and whose wall clock is right.
+    pub const fn right() -> SimulatedClock {
+        SimulatedClock {
+            boot_offset: Duration::ZERO,
+            wall_at_zero: RIGHT_AT_ZERO,
+        }
+    }
+
     /// What both clocks show at the moment `world`.
     pub fn now(&self, world: BootTime) -> Now {
         let wall = self.wall_at_zero.saturating_add((world.0 / 1_000_000) as i64);
@@ -34,9 +42,14 @@ impl SimulatedClock {
         }
     }
 
-    /// The moment of the world at which this machine's boot time is `boot`.
+    /// The moment of the world at which this machine's boot time is `boot`, if it does not stand still until then.
     pub fn world(&self, boot: BootTime) -> BootTime {
         boot - self.boot_offset
+    }
+
+    /// The machine stood still for this long and did not notice: a paused virtual machine, whose wall clock is set right when it goes on.
+    pub fn lose(&mut self, time: Duration) {
+        self.boot_offset = self.boot_offset.saturating_sub(time);
     }
 
     /// Sets the wall clock forward or back.
@@ -47,7 +60,7 @@ impl SimulatedClock {
 
 impl Default for SimulatedClock {
     fn default() -> SimulatedClock {
-        SimulatedClock::new(Duration::ZERO, 0)
+        SimulatedClock::right()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use platform::{BLOCK_BYTES, BootTime, DiskError, FileSystem, Operation, OperationId, Outcome, ProcessIdentity, Space};
 
@@ -184,6 +185,11 @@ impl SimulatedStorage {
     /// Holds up operations, those under way included, until a moment.
     pub fn stall(&self, what: Stalled, until: BootTime) {
         self.with(|world| world.stall(what, until));
+    }
+
+    /// Lets a process's next write of a cell take so much longer, and nothing else of it: one of its threads hangs.
+    pub fn hang_next_cell_write(&self, process: ProcessNumber, longer: Duration) {
+        self.with(|world| world.hanging_cell = Some((process, longer)));
     }
 
     // ---- faults ----

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use platform::{
-    BLOCK_BYTES, BootTime, DiskError, DiskErrorKind, FileId, FileSystem, Operation, OperationId, Outcome,
+    BLOCK_BYTES, BootTime, Class, DiskError, DiskErrorKind, FileId, FileSystem, Operation, OperationId, Outcome,
     ProcessIdentity, Space,
 };
 
@@ -45,6 +45,8 @@ pub(crate) struct World {
     pub(crate) events: BTreeMap<(BootTime, u64), Event>,
     next_event: u64,
     stalls: Vec<(Stalled, BootTime)>,
+    /// Whose next write of a cell takes how much longer.
+    pub(crate) hanging_cell: Option<(ProcessNumber, Duration)>,
     pub(crate) submitted: u64,
     pub(crate) collected: u64,
     pub(crate) stop_at: Option<Point>,
@@ -122,6 +124,7 @@ impl World {
             events: BTreeMap::new(),
             next_event: 0,
             stalls: Vec::new(),
+            hanging_cell: None,
             submitted: 0,
             collected: 0,
             stop_at: None,
@@ -303,6 +306,14 @@ impl World {
         let mut latency = self.prng.between(least, most);
         if self.prng.happens(self.plan.stall) {
             latency += self.prng.between(Duration::ZERO, self.plan.stall_max);
+            self.coverage.count("stalled");
+        }
+        if let (Some((who, longer)), Work::Write { handle, .. }) = (self.hanging_cell, &work)
+            && who == process
+            && handle.class == Class::Cell
+        {
+            latency += longer;
+            self.hanging_cell = None;
             self.coverage.count("stalled");
         }
         let mut start = self.now;

@@ -18,6 +18,8 @@ impl Line {
                     .find(|known| *known.id == *subscription)
                     .and_then(|known| known.browse);
                 match ended {
+                    // One who is superseded does not have what waits now.
+                    Some(_) if scene.superseded => {}
                     Some(browse) => scene.push(Event::BrowseEnded(browse)),
                     None => scene.complain(format!("the end of a browser {subscription} that does not exist")),
                 }
@@ -34,7 +36,7 @@ impl Line {
                     Request::Commit(_) => "COMMIT",
                     Request::Subscribe(_) => "SUBSCRIBE",
                     Request::Unsubscribe(_) => "UNSUBSCRIBE",
-                    Request::Other => "another frame",
+                    Request::Disconnect => "DISCONNECT",
                 });
                 scene.complain(format!(
                     "ERROR {} ({}) for {}",
@@ -48,8 +50,11 @@ impl Line {
                         scene.push(Event::RolledBack(open.transaction));
                         self.reopen(open.settled);
                     }
-                    Some(Request::Settle(_) | Request::Subscribe(_) | Request::Unsubscribe(_) | Request::Other)
-                    | None => {}
+                    Some(
+                        Request::Settle(_) | Request::Subscribe(_) | Request::Unsubscribe(_) | Request::Disconnect,
+                    ) => {}
+                    // It may be about any frame that asked for no receipt.
+                    None => self.unasked.clear(),
                 }
             }
             Told::Silent { .. } => {
@@ -74,8 +79,26 @@ impl Line {
             Request::Commit(open) => scene.push(Event::Committed(open.transaction)),
             Request::Subscribe(Some(index)) => scene.subscribed(index),
             Request::Subscribe(None) => {}
-            Request::Unsubscribe(consumer) => scene.push(Event::Left(consumer)),
-            Request::Other => self.over |= self.leaving,
+            Request::Unsubscribe(consumer) => {
+                self.confirm_unasked(scene, |of| of == Some(consumer));
+                scene.push(Event::Left(consumer));
+            }
+            Request::Disconnect => {
+                self.confirm_unasked(scene, |_| true);
+                self.over = true;
+            }
+        }
+    }
+
+    /// A receipt came that stands for what went before it too: an UNSUBSCRIBE's for its subscription, a DISCONNECT's for the whole connection.
+    fn confirm_unasked(&mut self, scene: &mut Scene, includes: impl Fn(Option<Consumer>) -> bool) {
+        for (of, event) in std::mem::take(&mut self.unasked) {
+            if includes(of) {
+                scene.count("confirmed by a later receipt");
+                scene.push(event);
+            } else {
+                self.unasked.push((of, event));
+            }
         }
     }
 
@@ -109,6 +132,7 @@ impl Line {
             redelivered,
             at: now.wall.0,
             id,
+            superseded: scene.superseded,
             flaw,
         }));
         match subscription.ack {

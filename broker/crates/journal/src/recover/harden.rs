@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mutant::Mutant;
 use platform::{Blocks, Class, FileId, Files, Open};
 use record::SegmentNumber;
 
@@ -15,7 +16,7 @@ use crate::names;
 /// Each batch is read again and written only if it is still the one that was recovered. Fails with [`RecoveryError::Changed`] if it is not: the server lost it meanwhile, so the history that the
 /// engine was given is not the one on disk, and the process must start anew. After success the seal may be written.
 pub async fn harden(files: Files, tail: &Tail) -> Result<(), RecoveryError> {
-    if cfg!(holdfast_mutant = "no-harden") {
+    if Mutant::NoHarden.is_at_work() {
         return Ok(());
     }
     let seed = Seed::of(tail.nonce);

@@ -22,6 +22,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use message::{Epoch, Sequence};
+use mutant::Mutant;
 use platform::{BLOCK_BYTES, Class, DiskError, Files};
 use record::{BatchPosition, EpochSeal, Nonce, SegmentNumber};
 
@@ -248,9 +249,7 @@ impl Walk {
     /// Replays the predecessor's log to its end, and decides whether that is an end.
     async fn log(&mut self, log: &Predecessor, checkpoint: Option<String>) -> Result<LogEnd, RecoveryError> {
         self.begin(log.epoch, log.first_segment, checkpoint)?;
-        let heartbeat = log
-            .confirmed
-            .filter(|_| !cfg!(holdfast_mutant = "ignore-heartbeat-position"));
+        let heartbeat = log.confirmed.filter(|_| !Mutant::IgnoreHeartbeatPosition.is_at_work());
         // Batches of this epoch before the place where replay starts are counted by that place alone.
         let mut end = (self.segment, self.offset);
         let mut counts = end != (log.first_segment, 0);
@@ -300,8 +299,7 @@ impl Walk {
         let missing = behind.missing.filter(|_| found != Found::Missing);
         let (segment, offset) = missing.map_or((self.segment, self.offset), |segment| (segment, 0));
         let found = if missing.is_some() { Found::Missing } else { found };
-        let confirms =
-            behind.confirmed_through >= self.next_batch && !cfg!(holdfast_mutant = "ignore-confirmed-through");
+        let confirms = behind.confirmed_through >= self.next_batch && !Mutant::IgnoreConfirmedThrough.is_at_work();
         let later = match (behind.written, confirms) {
             (_, true) => Later::Confirmed,
             (true, false) => Later::Unconfirmed,
@@ -360,8 +358,7 @@ impl Walk {
         };
         let in_place = (header.epoch, header.segment, header.offset) == (epoch, self.segment, self.offset);
         let in_chain = header.number == self.next_batch
-            && (header.previous_checksum == self.previous_checksum
-                || cfg!(holdfast_mutant = "accept-wrong-previous-checksum"));
+            && (header.previous_checksum == self.previous_checksum || Mutant::AcceptWrongPreviousChecksum.is_at_work());
         if !in_place || !in_chain {
             return Ok(Next::Stop(Found::Broken));
         }

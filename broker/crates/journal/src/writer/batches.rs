@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mutant::Mutant;
 use platform::Blocks;
 
 use super::*;
@@ -187,7 +188,7 @@ impl Journal {
             read_offset: self.fence_offset,
         });
         batch.state = State::Writing { id, since: now };
-        if cfg!(holdfast_mutant = "confirm-before-write-returned") {
+        if Mutant::ConfirmBeforeWriteReturned.is_at_work() {
             self.confirmed = self.confirmed.max(self.batches[index].through);
         }
     }
@@ -216,11 +217,11 @@ impl Journal {
         };
         match fence {
             Fence::Open => {}
-            Fence::Fenced { .. } if cfg!(holdfast_mutant = "no-fence-read") => {}
+            Fence::Fenced { .. } if Mutant::NoFenceRead.is_at_work() => {}
             Fence::Fenced { by } => return self.fail(JournalFailure::Fenced { by }),
         }
         self.batches[index].state = State::Durable;
-        if cfg!(holdfast_mutant = "confirm-out-of-order") {
+        if Mutant::ConfirmOutOfOrder.is_at_work() {
             self.confirmed = self.confirmed.max(self.batches[index].through);
         }
         while self.batches.front().is_some_and(|batch| batch.state == State::Durable) {
