@@ -3,7 +3,7 @@
 set -euo pipefail
 case "${HOLDFAST_TEST_LEVEL:-normal}" in
     quick) runs=(--runs 500) ;;
-    normal) runs=(--runs 20000) ;;
+    normal) runs=(--runs 20050) ;;
     long) runs=(--runs 1000000) ;;
 esac
 cargo build --locked --profile simulation -p holdfast-tests --bin simulate

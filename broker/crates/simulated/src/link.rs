@@ -39,7 +39,12 @@ impl Link {
             return;
         }
         let mut rest = Bytes::copy_from_slice(bytes);
-        let mut pieces = 1 + self.prng.below(PIECES_MAX);
+        // Mostly in one, as networks do.
+        let mut pieces = if self.prng.below(4) > 0 {
+            1
+        } else {
+            1 + self.prng.below(PIECES_MAX)
+        };
         while !rest.is_empty() {
             pieces -= 1;
             let length = if pieces == 0 {
