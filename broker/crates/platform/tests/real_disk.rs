@@ -31,9 +31,10 @@ type Completion = Result<Outcome, DiskError>;
 impl Owner {
     fn open(path: &Path) -> Result<Owner, OpenError> {
         let (wake, woken) = mpsc::channel();
-        let wake = std::sync::Mutex::new(wake);
-        // A thread that was left behind may wake an owner that is no more.
-        let disk = RealDisk::open(path, Arc::new(move || wake.lock().unwrap().send(()).unwrap_or(())))?;
+        let disk = RealDisk::open(
+            path,
+            Arc::new(move || wake.send(()).expect("no disk outlives its owner")),
+        )?;
         Ok(Owner { disk, woken, next: 1 })
     }
 

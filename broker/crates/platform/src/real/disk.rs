@@ -1,7 +1,7 @@
 //! The disk of a real machine: operations are executed by threads, and their completions handed back.
 //!
 //! Invariants: [`Disk::submit`] and [`Disk::completed`] make no system call on a file. What is hung in one group of threads holds up no other group: a stuck
-//! body read stops no journal write, a stuck batch stops no heartbeat. Dropping the disk waits for nobody: operations that no thread has begun are never begun.
+//! body read stops no journal write, a stuck batch stops no heartbeat. Dropping the disk waits for no operation: those that no thread has begun are never begun, and what the others come to is told to nobody.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -179,7 +179,8 @@ impl Work {
 impl RealDisk {
     /// Opens the data directory, making it (mode 0700) if it is missing; its parent must exist, and starts the I/O threads.
     ///
-    /// `wake` is called, from any thread, when a completion stands ready where there was none: whoever is woken must call [`Disk::completed`] until it gives `None`.
+    /// `wake` is called, from any thread, when a completion stands ready where there was none: whoever is woken must call [`Disk::completed`] until it gives `None`. It must not
+    /// block, and is never called after the disk was dropped, whatever its threads are still doing.
     pub fn open(root: &Path, wake: Arc<dyn Fn() + Send + Sync>) -> Result<RealDisk, OpenError> {
         let directory = Directory::open(root)?;
         let file_system = classify(directory.descriptor(), directory.path()).map_err(|errno| OpenError::System {
@@ -343,6 +344,7 @@ impl Disk for RealDisk {
 
 impl Drop for RealDisk {
     fn drop(&mut self) {
+        self.shared.finished.close();
         for queue in &self.queues {
             queue.close();
         }
@@ -449,7 +451,7 @@ fn done((): ()) -> Outcome {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -470,8 +472,10 @@ mod tests {
     fn threads_stuck_in_a_system_call_hold_up_neither_writes_nor_the_end() {
         let directory = tempfile::tempdir().unwrap();
         nix::unistd::mkfifo(&directory.path().join("stuck"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let (wake, woken) = mpsc::sync_channel(100);
+        let (wake, woken) = mpsc::channel();
+        // Panics in the disk's thread if the owner is gone.
         let mut disk = RealDisk::open(directory.path(), Arc::new(move || wake.send(()).unwrap())).unwrap();
+        let shared = Arc::downgrade(&disk.shared);
         let next = |disk: &mut RealDisk| {
             loop {
                 if let Some((id, result)) = disk.completed() {
@@ -516,12 +520,24 @@ mod tests {
         let (id, outcome) = next(&mut disk);
         assert!(id == 5 && matches!(outcome, Outcome::Done), "{id} {outcome:?}");
         drop(disk);
+        while woken.try_recv().is_ok() {}
         // Let them go, so that the test leaves no thread behind.
         drop(
             std::fs::OpenOptions::new()
                 .write(true)
                 .open(directory.path().join("stuck"))
                 .unwrap(),
+        );
+        // Their opens complete now, and the last of them lets go of what they share.
+        let given_up = Instant::now() + Duration::from_secs(60);
+        while shared.strong_count() > 0 {
+            assert!(Instant::now() < given_up, "the threads end");
+            std::thread::yield_now();
+        }
+        assert_eq!(
+            woken.try_recv(),
+            Err(mpsc::TryRecvError::Disconnected),
+            "a disk that was dropped wakes nobody"
         );
     }
 }

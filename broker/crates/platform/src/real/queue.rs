@@ -1,7 +1,7 @@
 //! Hands jobs to threads, and what they completed back to the owner.
 //!
-//! Invariant: a queue that is closed gives no more jobs, waiting ones included; whoever is inside a job finishes it and ends. Nothing ever joins a thread, so that one stuck in a
-//! system call holds nobody up.
+//! Invariants: a queue that is closed gives no more jobs, waiting ones included; whoever is inside a job finishes it and ends. An owner that has closed what is finished is never woken again.
+//! Nothing ever joins a thread, so that one stuck in a system call holds nobody up.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -66,14 +66,18 @@ impl<J> Queue<J> {
 /// What is done, for the owner to collect; wakes it when there is something where there was nothing.
 pub(super) struct Finished<D> {
     done: Mutex<VecDeque<D>>,
-    wake: Arc<dyn Fn() + Send + Sync>,
+    /// Held while the owner is being woken; `None` once there is nobody to wake.
+    wake: Mutex<Option<Wake>>,
 }
 
+/// Tells an owner that something completed. It is called under a lock: it must neither block nor close.
+pub(super) type Wake = Arc<dyn Fn() + Send + Sync>;
+
 impl<D> Finished<D> {
-    pub(super) fn new(wake: Arc<dyn Fn() + Send + Sync>) -> Finished<D> {
+    pub(super) fn new(wake: Wake) -> Finished<D> {
         Finished {
             done: Mutex::new(VecDeque::new()),
-            wake,
+            wake: Mutex::new(Some(wake)),
         }
     }
 
@@ -83,9 +87,15 @@ impl<D> Finished<D> {
             done.push_back(item);
             done.len() == 1
         };
-        if was_empty {
-            (self.wake)();
+        if was_empty && let Some(wake) = &*lock(&self.wake) {
+            wake();
         }
+    }
+
+    /// The owner is going: when this has returned, nobody wakes it any more, not even a thread that is still inside a job.
+    pub(super) fn close(&self) {
+        let wake = lock(&self.wake).take();
+        drop(wake);
     }
 
     pub(super) fn take(&self) -> Option<D> {
@@ -115,6 +125,17 @@ mod tests {
         );
         finished.push(3);
         assert_eq!(wakes.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn an_owner_that_has_gone_is_not_woken_by_what_completes_later() {
+        let (wake, woken) = std::sync::mpsc::channel();
+        let finished = Finished::new(Arc::new(move || wake.send(()).expect("the owner is there")));
+        finished.push(1);
+        finished.close();
+        drop(woken);
+        assert_eq!(finished.take(), Some(1));
+        finished.push(2);
     }
 
     #[test]
