@@ -39,6 +39,7 @@ fn leading() -> Status {
         consumers: 1,
         destinations: 1,
         messages: 3,
+        set_aside: 0,
         confirmed_sequence: 9,
         oldest_write_milliseconds: None,
         disk: DiskStatus::default(),

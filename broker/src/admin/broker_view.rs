@@ -119,6 +119,9 @@ pub struct Status {
     pub destinations: u64,
     /// Messages waiting or being delivered, in queues and durable subscriptions.
     pub messages: u64,
+    /// Beside them, messages whose bytes are damaged: set aside, kept until they are purged.
+    #[serde(default)]
+    pub set_aside: u64,
     /// The newest record that is confirmed.
     pub confirmed_sequence: u64,
     /// Age of the oldest write that has not returned.
@@ -181,6 +184,9 @@ pub struct DestinationStatus {
     pub name: String,
     /// Messages waiting or being delivered; for a topic, those of its durable subscriptions.
     pub messages: u64,
+    /// Beside them, messages whose bytes are damaged: set aside, kept until they are purged.
+    #[serde(default)]
+    pub set_aside: u64,
     /// Of those, delivered and not yet acknowledged.
     pub in_flight: u64,
     /// Consumers now.

@@ -79,6 +79,11 @@ fn from_status(status: &Status) -> Vec<Metric> {
             status.messages as f64,
         ),
         gauge(
+            "messages_set_aside",
+            "Messages whose bytes are damaged, not delivered and not purged.",
+            status.set_aside as f64,
+        ),
+        gauge(
             "oldest_write_seconds",
             "Age of the oldest write to the journal that has not returned, 0 if there is none.",
             status.oldest_write_milliseconds.unwrap_or(0) as f64 / 1000.0,

@@ -73,9 +73,13 @@ pub fn status_text(status: &Status) -> String {
         "clients",
         format!("{} connections, {} consumers", status.connections, status.consumers),
     );
+    let set_aside = match status.set_aside {
+        0 => String::new(),
+        count => format!("; {count} SET ASIDE"),
+    };
     line(
         "messages",
-        format!("{} in {} destinations", status.messages, status.destinations),
+        format!("{} in {} destinations{set_aside}", status.messages, status.destinations),
     );
     text
 }

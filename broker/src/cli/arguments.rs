@@ -222,7 +222,8 @@ pub(super) struct StatusArguments {
 pub(super) enum DestinationsCommand {
     /// List destinations with their counters
     ///
-    /// IN and OUT count since this broker leads. HELD are delivered and not yet acknowledged; they are part of WAITING.
+    /// IN and OUT count since this broker leads. HELD are delivered and not yet acknowledged; they are part of WAITING. ASIDE are damaged on disk and
+    /// not delivered; they stay, beside WAITING, until the destination is purged.
     List {
         #[command(flatten)]
         reach: Reach,

@@ -78,13 +78,17 @@ fn list(client: &AdminClient, output: &Output) -> Result<(), Failure> {
         return output.text("No destinations yet; sending to one creates it.\n");
     }
     let rows: Vec<Vec<String>> = found.iter().map(|found| row(found, output)).collect();
-    output.text(&table(&["WAITING", "HELD", "CONSUMERS", "IN", "OUT", "NAME"], &rows))
+    output.text(&table(
+        &["WAITING", "HELD", "ASIDE", "CONSUMERS", "IN", "OUT", "NAME"],
+        &rows,
+    ))
 }
 
 fn row(found: &DestinationStatus, output: &Output) -> Vec<String> {
     vec![
         found.messages.to_string(),
         found.in_flight.to_string(),
+        found.set_aside.to_string(),
         found.consumers.to_string(),
         found.enqueued.to_string(),
         found.dequeued.to_string(),

@@ -130,10 +130,11 @@ impl BrokerView for NodeView {
             consumers: statistics.consumers,
             destinations: statistics.destinations,
             messages: statistics.messages,
+            set_aside: statistics.set_aside,
             confirmed_sequence: status.confirmed.0,
             oldest_write_milliseconds: status.oldest_operation.map(|wait| wait.as_millis() as u64),
             disk: self.disk(&status),
-            warnings: warnings(&status),
+            warnings: warnings(&status, statistics.set_aside),
         }
     }
 
@@ -251,6 +252,13 @@ impl BrokerView for NodeView {
             all.messages,
         );
         add(
+            "messages_set_aside",
+            "Messages whose bytes are damaged, not delivered and not purged.",
+            false,
+            vec![],
+            all.set_aside,
+        );
+        add(
             "body_cache_bytes",
             "bodies of persistent messages in memory",
             false,
@@ -313,13 +321,6 @@ impl BrokerView for NodeView {
             vec![],
             all.counters.duplicates,
         );
-        add(
-            "messages_set_aside_total",
-            "messages whose bytes are damaged",
-            true,
-            vec![],
-            all.counters.set_aside,
-        );
         for one in engine.destinations(None, DESTINATION_METRICS_MAX) {
             let label = || vec![("destination", one.destination.to_string())];
             add(
@@ -328,6 +329,13 @@ impl BrokerView for NodeView {
                 false,
                 label(),
                 one.messages,
+            );
+            add(
+                "destination_set_aside",
+                "messages whose bytes are damaged, not delivered and not purged",
+                false,
+                label(),
+                one.set_aside,
             );
             add(
                 "destination_in_flight",
@@ -478,7 +486,7 @@ fn role(status: &NodeStatus) -> Role {
     }
 }
 
-fn warnings(status: &NodeStatus) -> Vec<Warning> {
+fn warnings(status: &NodeStatus, set_aside: u64) -> Vec<Warning> {
     let mut warnings: Vec<Warning> = Vec::new();
     if status.lacks_space {
         warnings.push(Warning {
@@ -492,6 +500,13 @@ fn warnings(status: &NodeStatus) -> Vec<Warning> {
             what_to_do:
                 "free space on the data directory's file system, or consume messages; the broker goes on by itself"
                     .into(),
+        });
+    }
+    if set_aside > 0 {
+        let messages = if set_aside == 1 { "message is" } else { "messages are" };
+        warnings.push(Warning {
+            what: format!("{set_aside} {messages} set aside: damaged on disk, not delivered, kept until purged"),
+            what_to_do: "`holdfast destinations list` shows where; docs/operating.md says what can be done".into(),
         });
     }
     warnings.extend(status.warnings.iter().map(|what| Warning {
@@ -529,6 +544,7 @@ fn destination_status(one: &DestinationStatistics) -> DestinationStatus {
     DestinationStatus {
         name: one.destination.to_string(),
         messages: one.messages,
+        set_aside: one.set_aside,
         in_flight: one.in_flight,
         consumers: one.consumers,
         enqueued: one.counters.enqueued,

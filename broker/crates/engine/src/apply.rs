@@ -92,7 +92,7 @@ impl Engine {
                 queue.counted = sequence;
                 for (number, count) in counts {
                     let count = u16::try_from(*count).unwrap_or(u16::MAX);
-                    if !queue.backlog.change(*number, |entry| entry.redeliveries = count) {
+                    if !queue.backlog.count_redeliveries(*number, count) {
                         return Err(wrong(*object, *number, "redelivered, but it does not wait here"));
                     }
                 }
@@ -120,7 +120,7 @@ impl Engine {
             Record::SetAside { object, number } => {
                 let queue = self.queue_mut(*object)?;
                 queue.newest = sequence;
-                if !queue.backlog.change(*number, |entry| entry.set_aside = true) {
+                if !queue.backlog.put_aside(*number) {
                     return Err(wrong(*object, *number, "set aside, but it does not wait here"));
                 }
             }

@@ -81,7 +81,8 @@ impl Engine {
             .get(position)
             .filter(|_| queue.in_flight.contains(&position.number));
         let Some(found) = found.filter(|found| !found.set_aside) else {
-            // Purged meanwhile, or damaged.
+            // Purged meanwhile, or damaged: then nobody has it any more.
+            queue.in_flight.remove(&position.number);
             let newest = queue.newest;
             return self.buried(rejection, newest);
         };
@@ -210,7 +211,7 @@ impl Engine {
     }
 
     /// A message's bytes are damaged: it is set aside wherever somebody waits for it, and its queues go on.
-    pub(crate) fn set_aside(
+    pub(crate) fn put_aside(
         &mut self,
         step: &mut Step<'_>,
         number: MessageNumber,
@@ -231,18 +232,17 @@ impl Engine {
             }
             let label = queue.label();
             self.record(step, &Record::SetAside { object, number });
-            if let Some(queue) = self.queues.get_mut(&object) {
-                queue.counters.set_aside += 1;
-                // A delivery stays in flight: its consumer may have the message from before.
-                if self.dead_letters.contains_key(&(object, number)) {
-                    queue.in_flight.remove(&number);
-                }
+            // A delivery stays in flight: its consumer may have the message from before.
+            if self.dead_letters.contains_key(&(object, number))
+                && let Some(queue) = self.queues.get_mut(&object)
+            {
+                queue.in_flight.remove(&number);
             }
-            self.totals.set_aside += 1;
             self.effects.push(Effect::Damaged {
                 object: label,
                 number,
-                text: damaged.0.clone(),
+                message_id: damaged.message_id.clone(),
+                text: damaged.text.clone(),
             });
         }
     }

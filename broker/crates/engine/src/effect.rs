@@ -39,9 +39,11 @@ pub enum Effect {
     Damaged {
         /// Where it waited: `queue://NAME`, or the durable subscription.
         object: Arc<str>,
-        /// Which.
+        /// Which: the broker's number for it.
         number: MessageNumber,
-        /// What was found, and where.
+        /// Its id, as far as the damaged bytes tell it.
+        message_id: Option<Arc<str>>,
+        /// What was found, with file and offset.
         text: String,
     },
 }

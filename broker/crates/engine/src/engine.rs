@@ -32,9 +32,14 @@ use crate::topic::Topic;
 use crate::transaction::Transaction;
 use crate::work::Work;
 
-/// A message's bytes could not be read back: they are damaged. In words, with file and offset.
+/// A message's bytes could not be read back: they are damaged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damaged(pub String);
+pub struct Damaged {
+    /// Its id, as far as the damaged bytes tell it.
+    pub message_id: Option<Arc<str>>,
+    /// What was found, with file and offset.
+    pub text: String,
+}
 
 /// Queues, topics and everything that happens in them.
 #[derive(Debug)]
@@ -246,7 +251,7 @@ impl Engine {
                 self.cache.insert(number, Arc::clone(&message));
                 self.in_hand = Some((number, message));
             }
-            Err(damaged) => self.set_aside(step, number, &waiters, &damaged),
+            Err(damaged) => self.put_aside(step, number, &waiters, &damaged),
         }
         for waiter in waiters {
             match waiter {

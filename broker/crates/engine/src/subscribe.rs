@@ -336,7 +336,7 @@ impl Engine {
         if queue.consumers() > 0 {
             return Err((queue.newest, illegal("Durable consumer is in use")));
         }
-        let messages = queue.backlog.messages();
+        let messages = queue.backlog.everything();
         let record = Record::Deleted { object: queue.id };
         Ok((self.record(step, &record).sequence, messages))
     }

@@ -180,12 +180,11 @@ impl Leading {
         }
         while let Some((token, result)) = self.journal.poll_read() {
             let time = self.clock.read(now);
-            self.engine.loaded(
-                time,
-                token,
-                result.map_err(|damaged| engine::Damaged(damaged.to_string())),
-                &mut self.journal,
-            );
+            let result = result.map_err(|damaged| engine::Damaged {
+                text: damaged.to_string(),
+                message_id: damaged.message_id,
+            });
+            self.engine.loaded(time, token, result, &mut self.journal);
         }
         for (_, file) in self.journal.finished_segments() {
             self.closing.push(Task::new(close(self.files.clone(), file)));

@@ -30,6 +30,9 @@ const UNCONFIRMED_BYTES_MAX: usize = 64 << 20;
 /// Warnings that status repeats.
 const WARNINGS_MAX: usize = 20;
 
+/// Places that one warning names.
+const PLACES_SHOWN_MAX: usize = 10;
+
 /// A turn that comes this much after the one before: the process was stopped, or starved.
 const OVERSLEPT: Duration = Duration::from_secs(1);
 
@@ -89,6 +92,27 @@ pub enum End {
     Stopped,
     /// For a reason of its own.
     Failed(Failure),
+}
+
+/// What earlier epochs set aside and nobody has purged.
+fn still_set_aside(engine: &Engine) -> Option<String> {
+    let mut count = 0;
+    let mut places = Vec::new();
+    for (label, messages) in engine.set_aside() {
+        count += messages;
+        places.push(format!("{messages} in {label}"));
+    }
+    let more = places.len().saturating_sub(PLACES_SHOWN_MAX);
+    places.truncate(PLACES_SHOWN_MAX);
+    if more > 0 {
+        places.push(format!("the rest in {more} others"));
+    }
+    (count > 0).then(|| {
+        format!(
+            "damaged messages that were set aside earlier are still there and not delivered, {count} in all: {}; docs/operating.md says what can be done",
+            places.join(", ")
+        )
+    })
 }
 
 /// Something that the operator should hear; logged once by whoever owns the node.
@@ -206,6 +230,8 @@ impl Node {
         let epoch = started.claim.epoch;
         let fresh_since = self.start_fresh.unwrap_or(self.progress.borrow().claimed_at);
         self.notices.push(Notice::Leads { epoch });
+        // Status has the number at every moment; the log says it once for each start.
+        self.notices.extend(still_set_aside(&engine).map(Notice::Warning));
         self.since = now;
         self.phase = Phase::Leading(Box::new(Leading::new(
             self.files.clone(),
@@ -463,10 +489,22 @@ impl Node {
                     } => self.peers.push(connection, after, event),
                     Effect::Close { connection, after } => self.peers.push_close(connection, after),
                     Effect::Admin { request, after, answer } => self.answers.push(request, after, answer),
-                    Effect::Damaged { object, number, text } => self.notices.push(Notice::Error(format!(
-                        "message {} of {object} is damaged and was set aside: {text}",
-                        number.0
-                    ))),
+                    Effect::Damaged {
+                        object,
+                        number,
+                        message_id,
+                        text,
+                    } => {
+                        let id = match message_id {
+                            Some(id) => format!("message-id {id}"),
+                            None => "its message-id cannot be read".to_owned(),
+                        };
+                        self.notices.push(Notice::Error(format!(
+                            "a message of {object} is damaged and was set aside: {id}, number {}, {text}. \
+                             It is not delivered, and its queue goes on; docs/operating.md says what can be done",
+                            number.0
+                        )));
+                    }
                 }
             }
             let confirmed = leading.journal.confirmed();

@@ -339,6 +339,22 @@ pub fn encode_message(message: &Message, out: &mut Vec<u8>) {
     put_block(out, &message.body.bytes);
 }
 
+/// The id of a message whose bytes cannot be trusted, if something that looks like one stands where it belongs: printable, and of a length that ids have.
+pub fn message_id(bytes: &Bytes) -> Option<Arc<str>> {
+    let mut reader = Reader::new(bytes);
+    reader.take(MESSAGE_ID_AT).ok()?;
+    let id = reader.string().ok()?;
+    let plausible =
+        !id.is_empty() && id.len() <= MESSAGE_ID_BYTES_MAX && id.bytes().all(|byte| byte.is_ascii_graphic());
+    plausible.then_some(id)
+}
+
+/// Bytes of a message before its id.
+const MESSAGE_ID_AT: usize = 24;
+
+/// No broker makes longer ids.
+const MESSAGE_ID_BYTES_MAX: usize = 256;
+
 /// Reads a message; its properties and body share `bytes`.
 pub fn decode_message(bytes: &Bytes) -> Result<Message, Malformed> {
     let mut reader = Reader::new(bytes);

@@ -16,7 +16,7 @@ mod store;
 pub use checkpoint::{
     DuplicateIds, Entry, Image, PAGE_ENTRIES_MAX, Page, Piece, PieceContent, PieceKey, PieceReference,
 };
-pub use codec::{Malformed, Reader, decode_message, encode_message};
+pub use codec::{Malformed, Reader, decode_message, encode_message, message_id};
 pub use facts::{Definition, ObjectId, Record, Sent, Waiting};
 pub use place::{BatchPosition, CheckpointName, EpochSeal, Nonce, Place, RecordPlace, SegmentNumber};
 pub use store::{Fence, Leadership, ReadToken, Store, Ticket};

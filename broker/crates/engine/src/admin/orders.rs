@@ -131,7 +131,7 @@ impl Engine {
             let text = format!("{destination} is still taking back what its last consumer had: try again");
             return self.refuse(request, AdminRefusal::Conflict, text);
         }
-        let messages = queue.map_or(0, |queue| queue.backlog.messages());
+        let messages = queue.map_or(0, |queue| queue.backlog.everything());
         for connection in self.connections.values_mut() {
             connection.sends_to.remove(&object);
         }
@@ -181,7 +181,7 @@ impl Engine {
                 .admin(purge.request, purge.after, AdminAnswer::Purged { messages });
         };
         step.spend(step.budget);
-        let (before, volatile) = (queue.backlog.messages(), queue.backlog.volatile_bytes());
+        let (before, volatile) = (queue.backlog.everything(), queue.backlog.volatile_bytes());
         let gone_volatile = queue.backlog.purge_volatile(through, usize::MAX);
         self.volatile_bytes -= volatile - queue.backlog.volatile_bytes();
         let is_recorded = queue.is_recorded() && queue.backlog.has_stored_through(through);
@@ -194,7 +194,7 @@ impl Engine {
             purge.after = self.record(step, &record).sequence;
         }
         if let Some(queue) = self.queues.get_mut(&purge.queue) {
-            let gone = before - queue.backlog.messages();
+            let gone = before - queue.backlog.everything();
             debug_assert!(gone >= gone_volatile);
             purge.gone += gone;
             queue.counters.dequeued += gone;

@@ -21,8 +21,6 @@ pub struct Counters {
     pub dropped: u64,
     /// Messages recognised as sent before.
     pub duplicates: u64,
-    /// Messages set aside because their bytes are damaged.
-    pub set_aside: u64,
 }
 
 /// One destination.
@@ -34,7 +32,9 @@ pub struct DestinationStatistics {
     pub counters: Counters,
     /// Messages waiting or being delivered; for a topic, those of the durable subscriptions that take from it.
     pub messages: u64,
-    /// Their bytes, as stored.
+    /// Beside them, messages set aside because their bytes are damaged: nobody gets them, and they stay until they are purged.
+    pub set_aside: u64,
+    /// Bytes of both, as stored.
     pub bytes: u64,
     /// Of the messages, delivered and not yet acknowledged.
     pub in_flight: u64,
@@ -61,7 +61,9 @@ pub struct SubscriptionStatistics {
     pub counters: Counters,
     /// Messages waiting or being delivered.
     pub messages: u64,
-    /// Their bytes, as stored.
+    /// Beside them, messages set aside because their bytes are damaged.
+    pub set_aside: u64,
+    /// Bytes of both, as stored.
     pub bytes: u64,
     /// Of the messages, delivered and not yet acknowledged.
     pub in_flight: u64,
@@ -82,6 +84,8 @@ pub struct Statistics {
     pub transactions: u64,
     /// Messages waiting or being delivered, in queues and durable subscriptions.
     pub messages: u64,
+    /// Beside them, messages set aside because their bytes are damaged; one that several durable subscriptions have counts for each.
+    pub set_aside: u64,
     /// Bodies of persistent messages in memory, bytes.
     pub body_cache_bytes: u64,
     /// Non-persistent messages that wait, bytes.

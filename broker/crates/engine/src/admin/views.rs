@@ -31,6 +31,7 @@ impl Engine {
                 destination: destination.clone(),
                 counters: queue.counters,
                 messages: queue.backlog.messages(),
+                set_aside: queue.backlog.set_aside(),
                 bytes: queue.backlog.bytes(),
                 in_flight: queue.in_flight.len() as u64,
                 consumers: queue.consumers() as u64 + queue.browsers,
@@ -42,6 +43,7 @@ impl Engine {
             destination: destination.clone(),
             counters: topic.counters,
             messages: 0,
+            set_aside: 0,
             bytes: 0,
             in_flight: 0,
             consumers: topic.subscribers.len() as u64,
@@ -49,6 +51,7 @@ impl Engine {
         };
         for durable in topic.durables.iter().filter_map(|durable| self.queues.get(durable)) {
             statistics.messages += durable.backlog.messages();
+            statistics.set_aside += durable.backlog.set_aside();
             statistics.bytes += durable.backlog.bytes();
             statistics.in_flight += durable.in_flight.len() as u64;
             statistics.consumers += durable.consumers() as u64;
@@ -75,6 +78,14 @@ impl Engine {
             .collect()
     }
 
+    /// Queues and durable subscriptions in which messages are set aside, as logs call them, and how many in each.
+    pub fn set_aside(&self) -> impl Iterator<Item = (Arc<str>, u64)> {
+        let counts = self.queues.values().map(|queue| (queue, queue.backlog.set_aside()));
+        counts
+            .filter(|(_, count)| *count > 0)
+            .map(|(queue, count)| (queue.label(), count))
+    }
+
     /// Everything together.
     pub fn statistics(&self) -> Statistics {
         Statistics {
@@ -84,6 +95,7 @@ impl Engine {
             durable_subscriptions: self.durables.len() as u64,
             transactions: self.transactions.len() as u64,
             messages: self.queues.values().map(|queue| queue.backlog.messages()).sum(),
+            set_aside: self.queues.values().map(|queue| queue.backlog.set_aside()).sum(),
             body_cache_bytes: self.cache.bytes() as u64,
             volatile_bytes: self.volatile_bytes,
             reads_outstanding: self.reads.len() as u64,
@@ -101,6 +113,7 @@ fn subscription((queue, durable): (&Queue, &crate::queue::Durable)) -> Subscript
         active: queue.consumers() > 0,
         counters: queue.counters,
         messages: queue.backlog.messages(),
+        set_aside: queue.backlog.set_aside(),
         bytes: queue.backlog.bytes(),
         in_flight: queue.in_flight.len() as u64,
     }

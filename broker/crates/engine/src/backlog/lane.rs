@@ -354,12 +354,13 @@ impl Lane {
         Some(Taken::Stored(taken))
     }
 
-    /// Takes all persistent entries up to a number out; how many they were and their bytes.
-    pub(crate) fn purge(&mut self, through: MessageNumber) -> (u64, u64) {
-        let (mut count, mut bytes) = (0, 0);
+    /// Takes all persistent entries up to a number out.
+    pub(crate) fn purge(&mut self, through: MessageNumber) -> Gone {
+        let mut gone = Gone::default();
         let mut account = |entries: &[Entry]| {
-            count += entries.len() as u64;
-            bytes += entries.iter().map(|entry| u64::from(entry.place.length)).sum::<u64>();
+            gone.messages += entries.len() as u64;
+            gone.bytes += entries.iter().map(|entry| u64::from(entry.place.length)).sum::<u64>();
+            gone.set_aside += set_aside(entries);
         };
         while let Some(slot) = self.pages.front_mut() {
             if slot.page.entries.last().is_some_and(|entry| entry.number <= through) {
@@ -367,17 +368,17 @@ impl Lane {
                 self.pages.pop_front();
                 continue;
             }
-            let gone = slot.entries().partition_point(|entry| entry.number <= through);
-            if gone > 0 {
-                account(&slot.entries()[..gone]);
+            let count = slot.entries().partition_point(|entry| entry.number <= through);
+            if count > 0 {
+                account(&slot.entries()[..count]);
                 slot.written = Written::No;
-                slot.consumed += gone;
+                slot.consumed += count;
                 slot.trim();
             }
             break;
         }
-        self.stored -= usize::try_from(count).expect("they were in memory");
-        (count, bytes)
+        self.stored -= usize::try_from(gone.messages).expect("they were in memory");
+        gone
     }
 
     /// Takes messages up to a number out that are not persistent; at most `count_max`.
@@ -467,6 +468,22 @@ impl Lane {
     pub(crate) fn skip_ordinals(&mut self, next: u64) {
         self.next_ordinal = self.next_ordinal.max(next);
     }
+}
+
+/// What a purge took out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Gone {
+    /// Persistent messages, those set aside included.
+    pub(crate) messages: u64,
+    /// Their bytes, as stored.
+    pub(crate) bytes: u64,
+    /// Of the messages, those set aside.
+    pub(crate) set_aside: u64,
+}
+
+/// How many of these are set aside.
+pub(crate) fn set_aside(entries: &[Entry]) -> u64 {
+    entries.iter().filter(|entry| entry.set_aside).count() as u64
 }
 
 /// What a look for expired messages found.

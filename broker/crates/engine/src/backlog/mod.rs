@@ -2,6 +2,8 @@
 //!
 //! Owns the messages and nothing of who gets them. Persistent ones are entries of 40 bytes whose bodies lie in the store; the others are held in memory. Deliberately
 //! absent: what is in flight (the queue's), and bodies (the cache's).
+//!
+//! A message whose bytes are damaged is set aside: it keeps its place and its space until it is purged, and is not counted among those that wait.
 
 mod lane;
 mod position;
@@ -19,17 +21,29 @@ pub(crate) use position::{Cursors, LANES, Position};
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     lanes: [Lane; LANES],
+    /// Persistent messages that are set aside.
+    set_aside: u64,
     bytes: u64,
     volatile_bytes: u64,
 }
 
 impl Backlog {
-    /// Messages in it.
+    /// Messages in it, those set aside not counted.
     pub(crate) fn messages(&self) -> u64 {
+        self.everything() - self.set_aside
+    }
+
+    /// Messages in it that are set aside.
+    pub(crate) fn set_aside(&self) -> u64 {
+        self.set_aside
+    }
+
+    /// Messages in it, those set aside included.
+    pub(crate) fn everything(&self) -> u64 {
         self.lanes.iter().map(|lane| lane.len() as u64).sum()
     }
 
-    /// Their bytes: as stored, or as held in memory.
+    /// Bytes of everything in it: as stored, or as held in memory.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes + self.volatile_bytes
     }
@@ -54,6 +68,7 @@ impl Backlog {
             return false;
         }
         lane.push(entry);
+        self.set_aside += u64::from(entry.set_aside);
         self.bytes += u64::from(entry.place.length);
         true
     }
@@ -105,14 +120,29 @@ impl Backlog {
     pub(crate) fn take(&mut self, position: Position) -> Option<Taken> {
         let taken = self.lane_mut(position).take(position.number)?;
         match &taken {
-            Taken::Stored(entry) => self.bytes -= u64::from(entry.place.length),
+            Taken::Stored(entry) => {
+                self.set_aside -= u64::from(entry.set_aside);
+                self.bytes -= u64::from(entry.place.length);
+            }
             Taken::Memory(message) => self.volatile_bytes -= message.bytes_held() as u64,
         }
         Some(taken)
     }
 
-    /// Changes a persistent entry. `false`: there is none.
-    pub(crate) fn change(&mut self, number: MessageNumber, change: impl FnOnce(&mut Entry)) -> bool {
+    /// Sets the redelivery count of a persistent message. `false`: there is none.
+    pub(crate) fn count_redeliveries(&mut self, number: MessageNumber, redeliveries: u16) -> bool {
+        self.change(number, |entry| entry.redeliveries = redeliveries)
+    }
+
+    /// Sets a persistent message aside; twice is once. `false`: there is none.
+    pub(crate) fn put_aside(&mut self, number: MessageNumber) -> bool {
+        let mut is_news = false;
+        let exists = self.change(number, |entry| is_news = !std::mem::replace(&mut entry.set_aside, true));
+        self.set_aside += u64::from(is_news);
+        exists
+    }
+
+    fn change(&mut self, number: MessageNumber, change: impl FnOnce(&mut Entry)) -> bool {
         self.locate(number)
             .is_some_and(|position| self.lane_mut(position).change(number, change))
     }
@@ -122,15 +152,13 @@ impl Backlog {
         self.lane_mut(position).count_volatile_redelivery(position.number);
     }
 
-    /// Takes all persistent messages up to a number out; how many.
-    pub(crate) fn purge(&mut self, through: MessageNumber) -> u64 {
-        let mut gone = 0;
+    /// Takes all persistent messages up to a number out, those set aside included.
+    pub(crate) fn purge(&mut self, through: MessageNumber) {
         for lane in &mut self.lanes {
-            let (count, bytes) = lane.purge(through);
-            gone += count;
-            self.bytes -= bytes;
+            let gone = lane.purge(through);
+            self.set_aside -= gone.set_aside;
+            self.bytes -= gone.bytes;
         }
-        gone
     }
 
     /// Takes messages up to a number out that are not persistent; how many.
@@ -218,8 +246,10 @@ impl Backlog {
             return Err("page: of another priority");
         }
         let bytes: u64 = page.entries.iter().map(|entry| u64::from(entry.place.length)).sum();
+        let set_aside = lane::set_aside(&page.entries);
         self.lane_mut(Position::new(priority, MessageNumber(0)))
             .restore(ordinal, page, reference)?;
+        self.set_aside += set_aside;
         self.bytes += bytes;
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! Bodies that cannot be read back.
 
+use engine::{AdminAnswer, AdminCommand};
 use record::Record;
 
-use super::broker::Broker;
+use super::broker::{Broker, destination};
 
 #[test]
 fn a_damaged_message_is_set_aside_and_its_queue_goes_on() {
@@ -19,7 +20,7 @@ fn a_damaged_message_is_set_aside_and_its_queue_goes_on() {
     assert_eq!(consumer.received(), ["b", "c"]);
     let damaged = broker.0.borrow().damaged.clone();
     assert!(
-        damaged[0].starts_with("queue://Q ") && damaged[0].ends_with("checksum"),
+        damaged[0].starts_with("queue://Q ") && damaged[0].ends_with(" ID:damaged: journal/1 at 4096: checksum"),
         "{damaged:?}"
     );
     assert!(
@@ -31,7 +32,74 @@ fn a_damaged_message_is_set_aside_and_its_queue_goes_on() {
     consumer.ack_all();
     broker.crash();
     assert_eq!(broker.client().subscribe("Q").received(), [""; 0]);
-    assert_eq!(broker.statistics("Q").messages, 1, "it stays for inspection");
+}
+
+/// Waiting and set aside, of a queue and of everything, which is that queue.
+fn counted(broker: &Broker, queue: &str) -> (u64, u64) {
+    let one = broker.statistics(queue);
+    let all = broker.0.borrow().engine.statistics();
+    assert_eq!((one.messages, one.set_aside), (all.messages, all.set_aside));
+    (one.messages, one.set_aside)
+}
+
+#[test]
+fn a_message_that_is_set_aside_does_not_wait_also_after_a_crash_and_from_a_checkpoint() {
+    let broker = Broker::new();
+    let client = broker.client();
+    for body in ["damaged", "b", "c"] {
+        client.send("Q", body);
+    }
+    broker.crash();
+    assert_eq!(counted(&broker, "Q"), (3, 0));
+    broker.hold_reads();
+    let consumer = broker.client().subscribe("Q");
+    broker.damage_a_read("gone");
+    broker.answer_reads();
+    assert_eq!(counted(&broker, "Q"), (2, 1));
+    consumer.ack("b");
+    broker.crash();
+    assert_eq!(counted(&broker, "Q"), (1, 1), "by the records");
+    broker.checkpoint();
+    broker.crash();
+    assert_eq!(counted(&broker, "Q"), (1, 1), "by the checkpoint");
+    let where_set_aside: Vec<_> = broker.0.borrow().engine.set_aside().collect();
+    assert_eq!(where_set_aside, [("queue://Q".into(), 1)]);
+    let answer = broker.admin(AdminCommand::Purge {
+        queue: destination("Q"),
+    });
+    assert!(
+        matches!(answer, AdminAnswer::Purged { messages: 2 }),
+        "what is set aside goes with the rest, and is told: {answer:?}"
+    );
+    assert_eq!(counted(&broker, "Q"), (0, 0));
+    broker.crash();
+    assert_eq!(counted(&broker, "Q"), (0, 0));
+}
+
+#[test]
+fn a_delivery_whose_message_is_set_aside_meanwhile_ends_with_whatever_its_consumer_says() {
+    for (is_rejected, expected) in [(false, (0, 0)), (true, (0, 1))] {
+        let broker = Broker::new();
+        let client = broker.client();
+        client.send("Q", "delivered");
+        let consumer = client.subscribe("Q");
+        assert_eq!(consumer.received(), ["delivered"]);
+        client.send("other", &"x".repeat(40 << 20));
+        broker.hold_reads();
+        let _browser = client.subscribe_with("Q", |subscribe| subscribe.browser = true);
+        broker.damage_a_read("gone");
+        broker.answer_reads();
+        let before = broker.statistics("Q");
+        assert_eq!((before.messages, before.set_aside, before.in_flight), (0, 1, 1));
+        if is_rejected {
+            consumer.reject("delivered");
+        } else {
+            consumer.ack("delivered");
+        }
+        let after = broker.statistics("Q");
+        assert_eq!((after.messages, after.set_aside), expected);
+        assert_eq!(after.in_flight, 0, "nobody has it any more");
+    }
 }
 
 #[test]
@@ -46,7 +114,10 @@ fn a_damaged_message_on_its_way_to_the_dead_letter_queue_is_set_aside_and_the_re
     broker.damage_a_read("gone");
     assert_eq!(client.outcome(request), Some(Ok(())));
     broker.answer_reads();
-    assert_eq!(broker.statistics("Q").messages, 1);
+    assert_eq!(
+        (broker.statistics("Q").messages, broker.statistics("Q").set_aside),
+        (0, 1)
+    );
     assert_eq!(broker.contents("ActiveMQ.DLQ"), [""; 0]);
 }
 

@@ -3,9 +3,11 @@
 //! A chunk that is not its record's last ends its batch, so the next lies behind the header of the next block, or of the next segment if the chunk says so. Every chunk is checked
 //! with its place, so the batches need not be read.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use platform::BLOCK_BYTES;
-use record::{Place, RecordPlace, SegmentNumber};
+use record::{Place, RecordPlace, SegmentNumber, message_id};
 
 use crate::format::{CHUNK_HEADER_BYTES, ChunkHeader, HEADER_BYTES, Seed};
 use crate::settings::BATCH_BYTES_MAX;
@@ -52,6 +54,14 @@ impl Assembly {
     /// How many bytes to read there at first: enough, if the chunk ends with the message.
     pub(super) fn guess(&self) -> usize {
         CHUNK_HEADER_BYTES + (self.skip + self.wanted).min(BATCH_BYTES_MAX as usize)
+    }
+
+    /// The message's id, as far as what came so far and `bytes` from [`Assembly::place`] on tell it, whole or damaged: for people, who look for the message elsewhere.
+    pub(super) fn message_id(&self, bytes: &Bytes) -> Option<Arc<str>> {
+        let mut seen = BytesMut::new();
+        self.parts.iter().for_each(|part| seen.extend_from_slice(part));
+        seen.extend_from_slice(bytes.get(CHUNK_HEADER_BYTES + self.skip..).unwrap_or_default());
+        message_id(&seen.freeze())
     }
 
     /// Takes bytes from [`Assembly::place`] on, more or fewer than the chunk has. `whole`: no more can be had.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use message::Message;
 use platform::{BootTime, Class, Completion, DiskError, FileId, Files, Open, Operation, OperationId, Outcome};
-use record::{Place, ReadToken, SegmentNumber, decode_message};
+use record::{Place, ReadToken, SegmentNumber, decode_message, message_id};
 
 use super::assembly::{Assembly, Step};
 use crate::format::Seed;
@@ -23,8 +23,10 @@ use crate::{Owners, SegmentOwner, names};
 
 /// A message's bytes are not what was written: set it aside.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}, offset {offset}: {what}; the message whose record begins there is set aside")]
+#[error("{file}, offset {offset}: {what}")]
 pub struct Damaged {
+    /// The message's id, as far as the damaged bytes tell it: nothing has verified them.
+    pub message_id: Option<Arc<str>>,
     /// The file, relative to the data directory.
     pub file: String,
     /// Where the damaged chunk begins.
@@ -218,7 +220,7 @@ impl Reads {
         };
         job.mismatches += 1;
         if job.mismatches >= READ_ATTEMPTS {
-            return Some(Err(damaged(job, &owner, what)));
+            return Some(Err(damaged(job, bytes, &owner, what)));
         }
         job.assembly = Assembly::new(job.place);
         job.want = job.assembly.guess();
@@ -351,16 +353,17 @@ impl Job {
             match self.took(&bytes, owners) {
                 Took::More => {}
                 Took::Done(message) => return Some(Ok(message)),
-                Took::Mismatch(owner, what) => return Some(Err(damaged(self, &owner, what))),
+                Took::Mismatch(owner, what) => return Some(Err(damaged(self, &bytes, &owner, what))),
                 Took::Unknown => return Some(Err(unknown(self))),
             }
         }
     }
 }
 
-fn damaged(job: &Job, owner: &SegmentOwner, what: &'static str) -> Damaged {
+fn damaged(job: &Job, bytes: &Bytes, owner: &SegmentOwner, what: &'static str) -> Damaged {
     let place = job.assembly.place();
     Damaged {
+        message_id: job.assembly.message_id(bytes),
         file: names::segment(owner.epoch, place.segment),
         offset: place.offset.into(),
         what,
@@ -371,6 +374,7 @@ fn damaged(job: &Job, owner: &SegmentOwner, what: &'static str) -> Damaged {
 fn unknown(job: &Job) -> Damaged {
     let place = job.assembly.place();
     Damaged {
+        message_id: None,
         file: format!("{}/*-{:08}", names::JOURNAL, place.segment.0),
         offset: place.offset.into(),
         what: "nothing says which epoch wrote this segment",
@@ -385,14 +389,15 @@ pub async fn read_message(files: &Files, owners: &Owners, place: Place) -> Resul
     let mut want = assembly.guess();
     loop {
         let at = assembly.place();
-        let damaged = |file: String, what| Damaged {
+        let damaged = |message_id, file: String, what| Damaged {
+            message_id,
             file,
             offset: at.offset.into(),
             what,
         };
         let Some(owner) = owners.of(at.segment) else {
             let file = format!("{}/*-{:08}", names::JOURNAL, at.segment.0);
-            return Err(damaged(file, "nothing says which epoch wrote this segment").into());
+            return Err(damaged(None, file, "nothing says which epoch wrote this segment").into());
         };
         let path = names::segment(owner.epoch, at.segment);
         let (file, _) = files.open(&path, Class::Segment, Open::Read).await?;
@@ -401,11 +406,13 @@ pub async fn read_message(files: &Files, owners: &Owners, place: Place) -> Resul
         let bytes = bytes?;
         match assembly.take(&bytes, Seed::of(owner.nonce)) {
             Step::Need(more) if assembly.place() == at && more <= want => {
-                return Err(damaged(path, "the segment is cut short").into());
+                return Err(damaged(assembly.message_id(&bytes), path, "the segment is cut short").into());
             }
             Step::Need(more) => want = more,
-            Step::Mismatch(what) => return Err(damaged(path, what).into()),
-            Step::Done(message) => return decode_message(&message).map_err(|error| damaged(path, error.0).into()),
+            Step::Mismatch(what) => return Err(damaged(assembly.message_id(&bytes), path, what).into()),
+            Step::Done(message) => {
+                return decode_message(&message).map_err(|error| damaged(message_id(&message), path, error.0).into());
+            }
         }
     }
 }

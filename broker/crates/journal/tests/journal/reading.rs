@@ -150,6 +150,7 @@ fn a_body_is_damaged_only_after_three_readings_a_second_apart() {
         (damaged.file.as_str(), damaged.offset),
         (path.as_str(), u64::from(ticket.place.offset))
     );
+    assert_eq!(damaged.message_id.as_deref(), Some(&*message(1002, 100).id));
     flip(&rig);
     assert_reads(&mut rig, &ticket, 0, &message(1002, 100));
 

@@ -198,3 +198,23 @@ fn pages_and_duplicate_ids_come_back_and_disorder_is_refused() {
     ids.encode(&mut out);
     assert_eq!(DuplicateIds::decode(&out.into()), Ok(ids));
 }
+
+#[test]
+fn the_id_of_a_message_is_found_in_damaged_bytes_as_long_as_its_own_are_plausible() {
+    let mut bytes = Vec::new();
+    encode_message(&message(), &mut bytes);
+    let found = |bytes: &[u8]| message_id(&Bytes::copy_from_slice(bytes));
+    let after = MESSAGE_ID_AT + 2 + "ID:7-1".len();
+    for cut in 0..bytes.len() {
+        let expected = (cut >= after).then_some("ID:7-1");
+        assert_eq!(found(&bytes[..cut]).as_deref(), expected, "cut at {cut}");
+    }
+    for at in 0..bytes.len() {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 0x80;
+        let expected = !(MESSAGE_ID_AT..after).contains(&at);
+        assert_eq!(found(&flipped).is_some(), expected, "a bit of byte {at} flipped");
+    }
+    assert_eq!(found(&[0; 4096]), None);
+    assert_eq!(found(&[0xFF; 4096]), None);
+}

@@ -128,9 +128,16 @@ fn an_image_does_not_change_afterwards() {
 fn purging_through_a_number_takes_what_stands_up_to_it() {
     let mut lane = Lane::default();
     (1..=3000).for_each(|number| lane.push(entry(number, 0)));
-    assert_eq!(lane.purge(MessageNumber(2500)), (2500, 2500 * 7));
+    lane.change(MessageNumber(7), |entry| entry.set_aside = true);
+    lane.change(MessageNumber(2501), |entry| entry.set_aside = true);
+    let gone = Gone {
+        messages: 2500,
+        bytes: 2500 * 7,
+        set_aside: 1,
+    };
+    assert_eq!(lane.purge(MessageNumber(2500)), gone);
     assert_eq!(numbers(&lane), (2501..=3000).collect::<Vec<_>>());
-    assert_eq!(lane.purge(MessageNumber(9999)).0, 500);
+    assert_eq!(lane.purge(MessageNumber(9999)).messages, 500);
     assert_eq!(lane.pages.len(), 0);
 }
 

@@ -144,9 +144,11 @@ impl Broker {
         let (_, token) = inner.store.reads.pop_front().unwrap();
         let inner = &mut *inner;
         let now = EngineTime(inner.now);
-        inner
-            .engine
-            .loaded(now, token, Err(Damaged(text.into())), &mut inner.store);
+        let damaged = Damaged {
+            message_id: Some("ID:damaged".into()),
+            text: text.into(),
+        };
+        inner.engine.loaded(now, token, Err(damaged), &mut inner.store);
         inner.run();
     }
 
@@ -346,8 +348,14 @@ impl Inner {
                 }
                 Effect::Close { connection, .. } => self.closed.push(connection),
                 Effect::Admin { request, after, answer } => self.admin.push((request, after, answer)),
-                Effect::Damaged { object, number, text } => {
-                    self.damaged.push(format!("{object} {}: {text}", number.0));
+                Effect::Damaged {
+                    object,
+                    number,
+                    message_id,
+                    text,
+                } => {
+                    let id = message_id.unwrap_or_default();
+                    self.damaged.push(format!("{object} {} {id}: {text}", number.0));
                 }
             }
         }
