@@ -27,7 +27,8 @@ mod stream;
 mod writer;
 
 pub use checkpoint::{
-    CheckpointError, CheckpointRequest, CheckpointSummary, Loaded, Written, read_checkpoint, write_checkpoint,
+    CheckpointError, CheckpointRequest, CheckpointSummary, Loaded, UnreadPieces, Written, check_pieces,
+    read_checkpoint, write_checkpoint,
 };
 pub use deletion::{DeletionView, deletable, needed_seals};
 pub use position::{Damage, Owners, ReplayStart, SegmentOwner};

@@ -9,7 +9,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use engine::{Engine, EngineTime};
-use journal::{CheckpointRequest, CheckpointSummary, Handled, Journal, JournalFailure, ReplayStart, Sends, Written};
+use journal::{
+    CheckpointError, CheckpointRequest, CheckpointSummary, Handled, Journal, JournalFailure, ReplayStart, Sends,
+    Written,
+};
 use leadership::{Cell, Goodbye, GoodbyeReason, Heartbeat, Root, SEALED_URGENT};
 use mutant::Mutant;
 use platform::{BootTime, DiskError, DiskErrorKind, FileId, Files, Now, Task};
@@ -50,6 +53,8 @@ pub(crate) struct Leading {
     checkpoint: Checkpointing,
     /// What the two named checkpoints refer to, newest first.
     pub(crate) named: [Option<CheckpointSummary>; 2],
+    /// Whether the older named checkpoint, which the start did not need, could be fallen back on.
+    older_check: Option<(CheckpointName, Task<Result<(), CheckpointError>>)>,
     next_checkpoint: u32,
     last_checkpoint: Mark,
     /// Bytes of the history that were replayed at the start.
@@ -59,6 +64,8 @@ pub(crate) struct Leading {
     goodbye: Goodbyes,
     /// Space on the disk, and what follows from it.
     pub(crate) space: SpaceWatch,
+    /// Worth telling the operator; taken by the node.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Between two checkpoints while persistent sends are refused for want of space.
@@ -136,8 +143,14 @@ impl Leading {
             settings.ballast_bytes,
             now,
         );
+        let older_check = started.unread.map(|unread| {
+            let name = unread.checkpoint;
+            (name, Task::new(journal::check_pieces(files.clone(), unread)))
+        });
         Leading {
             clock,
+            older_check,
+            warnings: Vec::new(),
             named: started.named,
             claim: started.claim,
             reign: started.reign,
@@ -200,6 +213,7 @@ impl Leading {
         self.pulse(now)?;
         self.make_segment()?;
         self.checkpoint(now)?;
+        self.check_older_checkpoint()?;
         self.update_root()?;
         self.watch_space(now)?;
         let time = self.clock.read(now);
@@ -434,6 +448,28 @@ impl Leading {
                     }
                     self.checkpoint = Checkpointing::Idle;
                 }
+            }
+        }
+    }
+
+    /// The start did not wait for this: what is found is told as long as that checkpoint is named.
+    fn check_older_checkpoint(&mut self) -> Result<(), Failure> {
+        let Some((name, task)) = &mut self.older_check else {
+            return Ok(());
+        };
+        let Some(result) = task.poll() else { return Ok(()) };
+        let name = *name;
+        self.older_check = None;
+        match result {
+            Ok(()) => Ok(()),
+            Err(CheckpointError::Io(error)) => Err(Failure::Disk(error)),
+            Err(CheckpointError::Damaged(damage)) => {
+                // Once it is no longer named, its files may be gone.
+                if self.named[1].as_ref().is_some_and(|older| older.name == name) {
+                    self.warnings
+                        .push(journal::Warning::OlderCheckpointUnusable { name, damage }.to_string());
+                }
+                Ok(())
             }
         }
     }

@@ -201,7 +201,10 @@ impl Node {
             },
             Phase::Ended(_) => return,
         };
-        let warnings = std::mem::take(&mut self.progress.borrow_mut().warnings);
+        let mut warnings = std::mem::take(&mut self.progress.borrow_mut().warnings);
+        if let Phase::Leading(leading) = &mut self.phase {
+            warnings.append(&mut leading.warnings);
+        }
         self.warned.extend(
             warnings
                 .iter()

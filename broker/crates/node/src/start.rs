@@ -9,7 +9,9 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use engine::Engine;
-use journal::{CheckpointSummary, JournalStart, Predecessor, RecoveryError, RecoveryPlan, RecoverySink, Refused};
+use journal::{
+    CheckpointSummary, JournalStart, Predecessor, RecoveryError, RecoveryPlan, RecoverySink, Refused, UnreadPieces,
+};
 use leadership::{
     Addresses, CLAIM_BYTES, FENCE_OFFSET, FORMAT_VERSION, Heartbeat, Identity, Origin, Reign, Root, RootState, Silence,
     Watch, names,
@@ -60,6 +62,8 @@ pub(crate) struct Started {
     pub(crate) engine_time: u64,
     /// What the named checkpoints refer to, newest first.
     pub(crate) named: [Option<CheckpointSummary>; 2],
+    /// What the older of them has of its own, which nobody has read.
+    pub(crate) unread: Option<UnreadPieces>,
     /// Records and bytes that were replayed: what the next checkpoint would spare.
     pub(crate) replayed: (u64, u64),
 }
@@ -182,6 +186,7 @@ pub(crate) async fn start(context: StartContext) -> Result<Started, Failure> {
         first_segment: segment,
         engine_time: recovered.engine_time,
         named,
+        unread: recovered.unread,
         replayed: (recovered.records, recovered.bytes),
     })
 }

@@ -12,5 +12,5 @@ mod write;
 
 pub use index::{CheckpointSummary, INDEX_FIELDS, Index, PIECES_FIELDS};
 pub(crate) use read::read_index;
-pub use read::{CheckpointError, Loaded, read_checkpoint};
+pub use read::{CheckpointError, Loaded, UnreadPieces, check_pieces, read_checkpoint};
 pub use write::{CheckpointRequest, Written, write_checkpoint};

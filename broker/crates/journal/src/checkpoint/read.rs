@@ -1,6 +1,6 @@
 //! Reading a checkpoint.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -54,15 +54,11 @@ impl From<Damage> for CheckpointError {
 /// Reads a checkpoint with all its pieces.
 pub async fn read_checkpoint(files: Files, name: CheckpointName) -> Result<Loaded, CheckpointError> {
     let index = read_index(&files, name).await?;
-    let mut by_file: BTreeMap<CheckpointName, Vec<usize>> = BTreeMap::new();
-    for (position, (_, reference)) in index.pieces.iter().enumerate() {
-        by_file.entry(reference.written_by).or_default().push(position);
-    }
     let mut contents: Vec<Option<PieceContent>> = vec![None; index.pieces.len()];
-    for (file, mut positions) in by_file {
-        positions.sort_by_key(|position| index.pieces[*position].1.offset);
-        read_pieces(&files, file, &index.pieces, &positions, &mut contents).await?;
-    }
+    read_pieces(&files, &index.pieces, |position, content| {
+        contents[position] = Some(content)
+    })
+    .await?;
     let pieces = index.pieces.into_iter().zip(contents);
     let pieces =
         pieces.map(|((key, reference), content)| (key, reference, content.expect("every piece was read above")));
@@ -100,27 +96,77 @@ pub(crate) async fn read_index(files: &Files, name: CheckpointName) -> Result<In
     Ok(Index::decode(&bytes.freeze(), name)?)
 }
 
-/// Reads the pieces at `positions`, which all lie in one file, by rising offset.
+/// Pieces of the older named checkpoint that nobody has read: recovery started from the newer one, which does not share them.
+#[derive(Clone, Debug)]
+pub struct UnreadPieces {
+    /// The older checkpoint.
+    pub checkpoint: CheckpointName,
+    pieces: Vec<(PieceKey, PieceReference)>,
+}
+
+impl UnreadPieces {
+    /// What `older` refers to and `newer`, which was read whole, does not.
+    pub(crate) fn between(older: Index, newer: &Loaded) -> UnreadPieces {
+        let place = |reference: &PieceReference| (reference.written_by, reference.offset);
+        let read: BTreeSet<_> = newer.pieces.iter().map(|(_, reference, _)| place(reference)).collect();
+        let mut pieces = older.pieces;
+        pieces.retain(|(_, reference)| !read.contains(&place(reference)));
+        UnreadPieces {
+            checkpoint: older.summary.name,
+            pieces,
+        }
+    }
+}
+
+/// Reads pieces only to see whether they are whole: file by file, in steps, keeping nothing.
+///
+/// A file that is missing counts as damaged: the caller must know whether the checkpoint is still named.
+pub async fn check_pieces(files: Files, unread: UnreadPieces) -> Result<(), CheckpointError> {
+    read_pieces(&files, &unread.pieces, |_, _| ()).await
+}
+
+/// Reads pieces, file by file and in each from front to back, and hands them out with their positions in the list.
 async fn read_pieces(
     files: &Files,
-    name: CheckpointName,
+    pieces: &[(PieceKey, PieceReference)],
+    mut take: impl FnMut(usize, PieceContent),
+) -> Result<(), CheckpointError> {
+    let mut by_file: BTreeMap<CheckpointName, Vec<usize>> = BTreeMap::new();
+    for (position, (_, reference)) in pieces.iter().enumerate() {
+        by_file.entry(reference.written_by).or_default().push(position);
+    }
+    for (name, mut positions) in by_file {
+        positions.sort_by_key(|position| pieces[*position].1.offset);
+        let first = positions.first().map_or(0, |position| pieces[*position].1.offset);
+        let path = names::pieces(name);
+        let Some(mut stream) = FileStream::open(files, path.clone(), Class::Plain, first).await? else {
+            return Err(Damage::new(
+                path,
+                0,
+                "the checkpoint refers to this file of pieces, and it does not exist",
+            )
+            .into());
+        };
+        let read = read_file(&mut stream, &path, pieces, &positions, &mut take).await;
+        // After damage too: the process goes on.
+        let closed = stream.close().await;
+        read?;
+        closed?;
+    }
+    Ok(())
+}
+
+/// Reads the pieces at `positions`, which all lie in one file, by rising offset.
+async fn read_file(
+    stream: &mut FileStream,
+    path: &str,
     pieces: &[(PieceKey, PieceReference)],
     positions: &[usize],
-    contents: &mut [Option<PieceContent>],
+    take: &mut impl FnMut(usize, PieceContent),
 ) -> Result<(), CheckpointError> {
-    let path = names::pieces(name);
-    let first = positions.first().map_or(0, |position| pieces[*position].1.offset);
-    let Some(mut stream) = FileStream::open(files, path.clone(), Class::Plain, first).await? else {
-        return Err(Damage::new(
-            path,
-            0,
-            "the checkpoint refers to this file of pieces, and it does not exist",
-        )
-        .into());
-    };
     for position in positions {
         let (key, reference) = pieces[*position];
-        let damage = |what: &str| Damage::new(path.clone(), reference.offset, format!("{what} ({key:?})"));
+        let damage = |what: &str| Damage::new(path.to_owned(), reference.offset, format!("{what} ({key:?})"));
         let Some(bytes) = stream.get(reference.offset, reference.length as usize).await? else {
             return Err(damage("the file of pieces ends before this piece does").into());
         };
@@ -133,8 +179,7 @@ async fn read_pieces(
                 DuplicateIds::decode(&bytes).map(|ids| PieceContent::Duplicates(Arc::new(ids)))
             }
         };
-        contents[*position] = Some(content.map_err(|error| damage(error.0))?);
+        take(*position, content.map_err(|error| damage(error.0))?);
     }
-    stream.close().await?;
     Ok(())
 }

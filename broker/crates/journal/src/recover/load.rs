@@ -8,17 +8,20 @@
 //! | C4 | damaged | none named | at the beginning, with a warning, if the first batch of all is still there; else refuse |
 //! | C5 | none named | none named | at the beginning |
 //!
-//! A piece that both share, damaged, damages both: C3. Whatever replay starts from, every segment that the checkpoint may refer to must exist (C6): a directory that was restored in part is refused before
+//! A piece that both share, damaged, damages both: C3. In C1 the older one must still be good to fall back on (C7): a segment that it needs and that does not exist is
+//! warned of; the pieces that only it uses are handed out, to be checked once somebody leads. Whatever replay starts from, every segment that the checkpoint may refer to must exist (C6): a directory that was restored in part is refused before
 //! it is led.
 
 use std::collections::BTreeSet;
 
-use platform::{Class, DiskErrorKind, Files, Open};
+use platform::{Class, DiskError, DiskErrorKind, Files, Open};
 use record::{CheckpointName, SegmentNumber};
 
 use super::{RecoveryError, Warning};
-use crate::checkpoint::read_index;
-use crate::{CheckpointError, CheckpointSummary, Damage, Loaded, Owners, names, read_checkpoint};
+use crate::checkpoint::{Index, read_index};
+use crate::{
+    CheckpointError, CheckpointSummary, Damage, Loaded, Owners, SegmentOwner, UnreadPieces, names, read_checkpoint,
+};
 
 /// What is known of one named checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +62,18 @@ pub(super) struct Checkpoints {
     /// Both, in the plan's order.
     pub(super) summaries: [Option<CheckpointSummary>; 2],
     pub(super) warnings: Vec<Warning>,
+    /// The older one, if the newer is loaded.
+    pub(super) fall_back: Option<FallBack>,
     /// What is wrong with the only one, if replay starts at the beginning because of it.
     pub(super) unusable: Option<Damage>,
+}
+
+/// The older checkpoint, of which the index alone has been read.
+pub(super) struct FallBack {
+    summary: CheckpointSummary,
+    owners: Vec<SegmentOwner>,
+    /// What it has of its own.
+    pub(super) unread: UnreadPieces,
 }
 
 pub(super) async fn load(files: &Files, named: [Option<CheckpointName>; 2]) -> Result<Checkpoints, RecoveryError> {
@@ -75,6 +88,7 @@ pub(super) async fn load(files: &Files, named: [Option<CheckpointName>; 2]) -> R
         loaded: None,
         summaries: [newer.summary(), older.summary()],
         warnings: Vec::new(),
+        fall_back: None,
         unusable: None,
     };
     let mut first_damage = None;
@@ -89,7 +103,17 @@ pub(super) async fn load(files: &Files, named: [Option<CheckpointName>; 2]) -> R
         }
     }
     match choice {
-        Choice::Newer => checkpoints.loaded = newer.loaded(),
+        Choice::Newer => {
+            checkpoints.loaded = newer.loaded();
+            checkpoints.fall_back = older
+                .index()
+                .zip(checkpoints.loaded.as_ref())
+                .map(|(older, newer)| FallBack {
+                    summary: older.summary.clone(),
+                    owners: older.owners.clone(),
+                    unread: UnreadPieces::between(older, newer),
+                });
+        }
         Choice::Older => checkpoints.loaded = older.loaded(),
         Choice::Beginning => checkpoints.unusable = first_damage,
         Choice::Refuse => {
@@ -104,7 +128,7 @@ pub(super) async fn load(files: &Files, named: [Option<CheckpointName>; 2]) -> R
 enum Attempt {
     Whole(Box<Loaded>),
     /// Of the older one only what it refers to is wanted, unless the newer is damaged.
-    Index(CheckpointSummary),
+    Index(Box<Index>),
     Damaged(CheckpointName, Damage),
     Nothing,
 }
@@ -121,7 +145,7 @@ impl Attempt {
     fn summary(&self) -> Option<CheckpointSummary> {
         match self {
             Attempt::Whole(loaded) => Some(loaded.summary.clone()),
-            Attempt::Index(summary) => Some(summary.clone()),
+            Attempt::Index(index) => Some(index.summary.clone()),
             Attempt::Damaged(..) | Attempt::Nothing => None,
         }
     }
@@ -130,6 +154,13 @@ impl Attempt {
         match self {
             Attempt::Whole(loaded) => Some(*loaded),
             Attempt::Index(_) | Attempt::Damaged(..) | Attempt::Nothing => None,
+        }
+    }
+
+    fn index(self) -> Option<Index> {
+        match self {
+            Attempt::Index(index) => Some(*index),
+            Attempt::Whole(_) | Attempt::Damaged(..) | Attempt::Nothing => None,
         }
     }
 }
@@ -149,7 +180,7 @@ async fn index_alone(files: &Files, name: Option<CheckpointName>) -> Result<Atte
         return Ok(Attempt::Nothing);
     };
     Ok(match settle(read_index(files, name).await)? {
-        Ok(index) => Attempt::Index(index.summary),
+        Ok(index) => Attempt::Index(Box::new(index)),
         Err(damage) => Attempt::Damaged(name, damage),
     })
 }
@@ -183,8 +214,45 @@ pub(super) async fn segments_exist(
     summary: &CheckpointSummary,
     owners: &Owners,
 ) -> Result<(), RecoveryError> {
+    match missing_segment(files, summary, summary.start.segment, owners).await? {
+        None => Ok(()),
+        Some(damage) => Err(damage.into()),
+    }
+}
+
+/// Whether a segment is missing that a fall-back on the older checkpoint would need: what it may refer to, and the log up to where the newer one's replay starts (C7).
+pub(super) async fn fall_back_lacks(
+    files: &Files,
+    older: &FallBack,
+    newer: &CheckpointSummary,
+    known: &Owners,
+) -> Result<Option<Warning>, DiskError> {
+    let mut owners = Owners::new();
+    for owner in &older.owners {
+        let mut owner = *owner;
+        if owner.epoch == older.summary.name.epoch {
+            // That epoch was still going on: what it had announced beyond this may never have counted, and be gone.
+            owner.last = owner.last.min(older.summary.start.segment);
+        }
+        owners.insert(owner);
+    }
+    known.iter().for_each(|owner| owners.insert(*owner));
+    let missing = missing_segment(files, &older.summary, newer.start.segment, &owners).await?;
+    Ok(missing.map(|damage| Warning::OlderCheckpointUnusable {
+        name: older.summary.name,
+        damage,
+    }))
+}
+
+/// The first segment that does not exist from a checkpoint's lowest to before `end`; those of nobody are left out.
+async fn missing_segment(
+    files: &Files,
+    summary: &CheckpointSummary,
+    end: SegmentNumber,
+    owners: &Owners,
+) -> Result<Option<Damage>, DiskError> {
     let listed: BTreeSet<String> = files.list(names::JOURNAL).await?.into_iter().collect();
-    for number in summary.lowest_segment.0..summary.start.segment.0 {
+    for number in summary.lowest_segment.0..end.0 {
         let number = SegmentNumber(number);
         let Some(owner) = owners.of(number) else { continue };
         let path = names::segment(owner.epoch, number);
@@ -202,12 +270,12 @@ pub(super) async fn segments_exist(
                     "checkpoint {}-{} refers to segments from {} on, and this one does not exist [C6]",
                     summary.name.epoch, summary.name.number, summary.lowest_segment.0
                 );
-                return Err(Damage::new(path, 0, what).into());
+                return Ok(Some(Damage::new(path, 0, what)));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 #[cfg(test)]

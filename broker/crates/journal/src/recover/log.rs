@@ -26,7 +26,7 @@ use mutant::Mutant;
 use platform::{BLOCK_BYTES, Class, DiskError, Files};
 use record::{BatchPosition, EpochSeal, Nonce, SegmentNumber};
 
-use super::load::{load, nothing_without, segments_exist};
+use super::load::{fall_back_lacks, load, nothing_without, segments_exist};
 use super::replay::Replay;
 use super::scan::look_behind;
 use super::verdict::{Found, Later, Verdict, decide};
@@ -64,6 +64,10 @@ pub async fn recover(
         start = summary.start;
         (through, engine_time, started_from) = (summary.through, summary.engine_time, Some(summary.name));
         segments_exist(&files, &summary, &owners).await?;
+        if let Some(older) = &checkpoints.fall_back {
+            let lacks = fall_back_lacks(&files, older, &summary, &owners).await?;
+            checkpoints.warnings.extend(lacks);
+        }
         let restored = sink.borrow_mut().restore(&loaded.catalog, loaded.pieces);
         restored.map_err(|malformed| Damage::new(names::checkpoint(summary.name), 0, malformed.0))?;
     }
@@ -119,6 +123,7 @@ pub async fn recover(
         records: walk.replay.records,
         bytes: walk.bytes,
         warnings: checkpoints.warnings,
+        unread: checkpoints.fall_back.map(|older| older.unread),
     })
 }
 

@@ -10,7 +10,7 @@ use record::{
     RecordPlace, SegmentNumber,
 };
 
-use crate::{CheckpointSummary, Damage, Owners};
+use crate::{CheckpointSummary, Damage, Owners, UnreadPieces};
 
 /// What the roots say of the history.
 #[derive(Clone, Debug, Default)]
@@ -91,6 +91,8 @@ pub struct Recovered {
     pub bytes: u64,
     /// What a person should hear of.
     pub warnings: Vec<Warning>,
+    /// Pieces of the older named checkpoint that were not read: to be checked with [`crate::check_pieces`] when there is time, so that nobody relies on them unawares.
+    pub unread: Option<UnreadPieces>,
 }
 
 /// The part of the predecessor's log that nothing shows to have been confirmed.
@@ -130,6 +132,13 @@ pub enum Warning {
         /// How.
         damage: Damage,
     },
+    /// Recovery did not need the older named checkpoint, and could not have fallen back on it: a piece of its own is damaged, or a segment that only it needs is missing.
+    OlderCheckpointUnusable {
+        /// Which.
+        name: CheckpointName,
+        /// How.
+        damage: Damage,
+    },
     /// Behind the end of the log something was written, but not whole, or the file is cut off; nothing says that it was confirmed, so it does not count.
     UnfinishedWrite {
         /// Where the log ends.
@@ -150,6 +159,11 @@ impl fmt::Display for Warning {
             Warning::OlderCheckpointDamaged { name, damage } => write!(
                 f,
                 "the older checkpoint {}-{} is left out: {damage}. Nothing is deleted until two readable checkpoints are named",
+                name.epoch, name.number
+            ),
+            Warning::OlderCheckpointUnusable { name, damage } => write!(
+                f,
+                "the older checkpoint {}-{} cannot be fallen back on: {damage}. The newer one is whole and was used; the older goes when the next one is named [C7]",
                 name.epoch, name.number
             ),
             Warning::UnfinishedWrite { file, offset } => write!(

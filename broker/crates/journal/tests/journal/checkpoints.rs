@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use journal::{
-    CheckpointError, CheckpointRequest, CheckpointSummary, RecoveryError, RecoveryPlan, Warning, Written, names,
-    read_checkpoint, write_checkpoint,
+    CheckpointError, CheckpointRequest, CheckpointSummary, JournalSettings, RecoveryError, RecoveryPlan, Warning,
+    Written, check_pieces, names, read_checkpoint, write_checkpoint,
 };
 use message::{Epoch, MessageNumber, Sequence};
 use platform::DiskErrorKind;
@@ -14,7 +14,7 @@ use record::{
     Ticket,
 };
 
-use crate::rig::{Machine, MemoryDisk, Rig, SMALL, Start, assert_prefix, plan_behind, recovered, taken_over};
+use crate::rig::{BLOCK, Machine, MemoryDisk, Rig, SMALL, Start, assert_prefix, plan_behind, recovered, taken_over};
 
 pub(crate) fn name(epoch: u32, number: u32) -> CheckpointName {
     CheckpointName {
@@ -269,6 +269,96 @@ fn a_damaged_newer_checkpoint_is_replaced_by_the_older_with_a_warning_and_a_shar
     let (found, collected) = recovered(&copy, named(&scene.rig, newer, Some(older))).expect("the newer is whole");
     assert_eq!(collected.records.len(), 2);
     assert!(matches!(&found.warnings[..], [Warning::OlderCheckpointDamaged { name, .. }] if *name == older));
+}
+
+/// As [`scene`], but the newer checkpoint holds a page changed, so that the older has a piece of its own.
+fn scene_with_a_changed_page() -> (Rig, Written) {
+    let mut rig = Rig::new(SMALL);
+    let first: Vec<_> = (0..2).map(|_| rig.append_message(100)).collect();
+    rig.settle().expect("nobody fences this epoch");
+    let mut pieces = vec![page(1, &first), duplicates(1)];
+    let older = write(&rig, name(1, 1), pieces.clone(), None);
+    remember(&mut pieces, &older);
+    pieces[0] = page(1, &first[1..]);
+    let newer = write(&rig, name(1, 2), pieces, Some(older.summary.clone()));
+    assert_ne!(older.summary.piece_files, newer.summary.piece_files);
+    (rig, older)
+}
+
+#[test]
+fn an_older_checkpoint_that_could_not_be_fallen_back_on_is_found_though_the_newer_is_used() {
+    let (rig, older) = scene_with_a_changed_page();
+    let disk = &rig.machine.disk;
+    let plan = || named(&rig, name(1, 2), Some(name(1, 1)));
+    let check = |disk: &MemoryDisk| {
+        let (found, _) = recovered(disk, plan()).expect("the newer is whole");
+        assert_eq!(found.started_from, Some(name(1, 2)));
+        assert!(found.warnings.is_empty(), "{:?}", found.warnings);
+        let unread = found.unread.expect("the older has a piece of its own");
+        assert_eq!(unread.checkpoint, name(1, 1));
+        let machine = Machine::on(disk.clone());
+        let files = machine.files.clone();
+        let open = disk.open_files();
+        let checked = machine.run(async move { check_pieces(files, unread).await });
+        assert_eq!(disk.open_files(), open, "nothing stays open");
+        checked
+    };
+    assert!(check(disk).is_ok());
+    let path = names::pieces(name(1, 1));
+    let own = older
+        .references
+        .iter()
+        .find(|(key, _)| matches!(key, PieceKey::Page { .. }));
+    let (_, own) = own.expect("its page was written");
+    for at in own.offset..own.offset + u64::from(own.length) {
+        let copy = disk.copy();
+        copy.edit(&path, |bytes| bytes[at as usize] ^= 1 << (at % 8));
+        match check(&copy) {
+            Err(CheckpointError::Damaged(damage)) => {
+                assert_eq!((damage.file, damage.offset), (path.clone(), own.offset))
+            }
+            other => panic!("byte {at}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_segment_that_only_a_fall_back_would_need_is_warned_of_when_it_is_missing() {
+    let settings = JournalSettings {
+        segment_bytes: 4 * BLOCK as u32,
+        batch_bytes_max: BLOCK as u32,
+        writes_in_flight: 4,
+    };
+    let mut rig = Rig::new(settings);
+    let append = |rig: &mut Rig| {
+        let tickets: Vec<_> = (0..8).map(|_| rig.append_message(3000)).collect();
+        rig.settle().expect("nobody fences this epoch");
+        tickets
+    };
+    let first = append(&mut rig);
+    let mut pieces = vec![page(1, &first)];
+    let older = write(&rig, name(1, 1), pieces.clone(), None);
+    append(&mut rig);
+    let last = append(&mut rig);
+    pieces[0] = page(1, &last);
+    let newer = write(&rig, name(1, 2), pieces, Some(older.summary.clone()));
+    assert!(older.summary.lowest_segment < newer.summary.lowest_segment);
+    for number in older.summary.lowest_segment.0..newer.summary.start.segment.0 {
+        let copy = rig.machine.disk.copy();
+        let path = rig.segment_path(number);
+        copy.remove(&path);
+        let result = recovered(&copy, named(&rig, name(1, 2), Some(name(1, 1))));
+        if number < newer.summary.lowest_segment.0 {
+            let (found, _) = result.expect("the newer one does not need it");
+            assert!(
+                matches!(&found.warnings[..], [Warning::OlderCheckpointUnusable { damage, .. }] if damage.file == path),
+                "{:?}",
+                found.warnings
+            );
+        } else {
+            assert!(matches!(result, Err(RecoveryError::Damaged(damage)) if damage.file == path));
+        }
+    }
 }
 
 #[test]

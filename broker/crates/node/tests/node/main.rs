@@ -1,6 +1,6 @@
 //! The node on a simulated disk: who leads, what a full disk does, what a client may see.
 
-mod set_aside;
+mod damage;
 mod space;
 mod start;
 mod visible;

@@ -1,4 +1,4 @@
-//! Messages whose bytes are damaged behind the checkpoint: what the operator hears, at once and at every later start.
+//! Damage behind what a start reads: what the operator hears, at once and at every later start.
 
 use std::time::Duration;
 
@@ -104,4 +104,50 @@ fn a_message_damaged_behind_the_checkpoint_is_named_when_it_is_set_aside_and_tol
         let said = warnings(&mut broker);
         assert!(said.len() == 1 && said[0].contains("1 in queue://Q"), "{how}: {said:?}");
     }
+}
+
+#[test]
+fn an_older_checkpoint_that_is_damaged_is_told_of_soon_after_the_start_and_is_gone_with_the_next() {
+    let mut world = World::new(FileSystem::Local);
+    let mut broker = world.start(with_checkpoints());
+    world.lead(&mut broker);
+    let mut client = world.client(&mut broker);
+    // Each round changes the queue's page, and a checkpoint follows: the two that are named do not share it.
+    for round in 0..3 {
+        let frame = format!("SEND\ndestination:/queue/Q\npersistent:true\nreceipt:{round}\n\n{round}");
+        world.say(&mut broker, &mut client, &frame);
+        world.listen(&mut broker, &mut client, "RECEIPT");
+        world.run(Duration::from_secs(2), &mut [&mut broker], |_| false);
+    }
+    world.kill(broker);
+    let mut pieces: Vec<String> = world.storage.files();
+    pieces.retain(|file| file.ends_with(".pieces"));
+    assert_eq!(pieces.len(), 2, "{pieces:?}");
+    let length = world.storage.read_file(&pieces[0]).expect("it is listed").len() as u64;
+    assert!(world.storage.flip_bit(&pieces[0], length - 1, 0));
+
+    let calm = settings();
+    let mut broker = world.start(calm);
+    world.lead(&mut broker);
+    world.run(Duration::from_secs(1), &mut [&mut broker], |_| false);
+    let said = warnings(&mut broker);
+    assert!(
+        said.len() == 1 && said[0].contains(&pieces[0]) && said[0].contains("[C7]"),
+        "{said:?}"
+    );
+    world.kill(broker);
+
+    let mut broker = world.start(with_checkpoints());
+    world.lead(&mut broker);
+    let mut client = world.client(&mut broker);
+    let frame = "SEND\ndestination:/queue/Q\npersistent:true\nreceipt:r\n\nlast";
+    world.say(&mut broker, &mut client, frame);
+    world.listen(&mut broker, &mut client, "RECEIPT");
+    world.run(Duration::from_secs(5), &mut [&mut broker], |_| false);
+    assert_eq!(warnings(&mut broker).len(), 1, "it was still named at this start");
+    world.kill(broker);
+    let mut broker = world.start(settings());
+    world.lead(&mut broker);
+    world.run(Duration::from_secs(1), &mut [&mut broker], |_| false);
+    assert_eq!(warnings(&mut broker), [""; 0], "two whole ones are named now");
 }
