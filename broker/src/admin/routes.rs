@@ -341,6 +341,11 @@ async fn within<T>(limit: Duration, answer: Answer<'_, T>) -> Result<T, Reply> {
 fn too_slow(what: &str) -> Reply {
     refusal_with(
         StatusCode::GATEWAY_TIMEOUT,
-        Refused::new(RefusedKind::Unavailable, what, "", "look at /status, then try again"),
+        Refused::new(
+            RefusedKind::Unavailable,
+            what,
+            "this broker",
+            "look at /status, then try again",
+        ),
     )
 }

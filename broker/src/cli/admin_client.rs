@@ -40,9 +40,12 @@ impl AdminClient {
     /// Reads `http://host:port`, `host:port`, `host`.
     pub(super) fn parse(text: &str) -> Result<AdminClient, Failure> {
         let wrong = |what: String| {
-            Failure::new(Exit::Usage, what)
-                .at(text.to_string())
-                .advice("give an admin address such as http://127.0.0.1:8161")
+            Failure::new(
+                Exit::Usage,
+                what,
+                text,
+                "give an admin address such as http://127.0.0.1:8161",
+            )
         };
         let rest = text.strip_prefix("http://").unwrap_or(text);
         if rest.contains("://") {
@@ -108,15 +111,22 @@ impl AdminClient {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|error| Failure::new(Exit::Failure, format!("no event loop can be made: {error}")))?;
+            .map_err(|error| {
+                Failure::new(
+                    Exit::Failure,
+                    format!("no event loop can be made: {error}"),
+                    "this machine",
+                    "raise the limit of open files (ulimit -n) or free memory, then try again",
+                )
+            })?;
         let (status, answer) = runtime.block_on(self.exchange(method, path, body, within))?;
         let not_ours = |error: serde_json::Error| {
             Failure::new(
                 Exit::Unreachable,
                 format!("what answers is no Holdfast of this kind ({status}: {error})"),
+                self.url(),
+                "check the address: something else may be listening there",
             )
-            .at(self.url())
-            .advice("check the address: something else may be listening there")
         };
         match status.is_success() {
             true => serde_json::from_slice(&answer).map_err(not_ours),
@@ -169,7 +179,10 @@ impl AdminClient {
     }
 
     fn unreachable(&self, what: String) -> Failure {
-        Failure::new(Exit::Unreachable, what).at(self.url()).advice(
+        Failure::new(
+            Exit::Unreachable,
+            what,
+            self.url(),
             "start one with `holdfast run`, or name its admin address with --admin or its directory with --data",
         )
     }

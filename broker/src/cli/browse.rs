@@ -22,8 +22,9 @@ pub(super) fn run(arguments: &BrowseArguments, output: &Output) -> Result<(), Fa
         return Err(Failure::new(
             Exit::Usage,
             "only queues can be browsed: a topic keeps nothing to look at",
-        )
-        .at(shown));
+            shown,
+            "browse a queue, or `holdfast receive` from the topic",
+        ));
     }
     let addresses = arguments.reach.stomp_addresses()?;
     let mut connection = StompConnection::open(&addresses)?;

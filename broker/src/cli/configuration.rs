@@ -25,6 +25,11 @@ pub(super) fn load(file: Option<&Path>, flags: &[FlagValue]) -> Result<Effective
     let named = std::env::var_os("HOLDFAST_CONFIG")
         .filter(|path| !path.is_empty())
         .map(PathBuf::from);
+    let place = file.map(Path::to_path_buf).or_else(|| named.clone());
+    let place = place.map_or_else(
+        || "the flags and the environment".to_owned(),
+        |path| format!("{}, the flags and the environment", path.display()),
+    );
     let sources = Sources {
         file: file.map(Path::to_path_buf).or(named),
         // A variable that is not Unicode cannot be one of ours with a valid value; it then counts as unknown.
@@ -46,7 +51,12 @@ pub(super) fn load(file: Option<&Path>, flags: &[FlagValue]) -> Result<Effective
                 problems.to_string().replace('\n', "\n  ")
             ),
         };
-        Failure::new(Exit::Configuration, what).advice("`holdfast config reference` explains every setting")
+        Failure::new(
+            Exit::Configuration,
+            what,
+            place,
+            "put it right; `holdfast config reference` explains every setting",
+        )
     })
 }
 

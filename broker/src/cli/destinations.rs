@@ -121,6 +121,8 @@ fn while_watching<T: Send>(
                     return Err(Failure::new(
                         super::Exit::Failure,
                         "the order's thread ended without an answer",
+                        name,
+                        "please report this; whether the order was carried out shows `holdfast destinations list`",
                     ));
                 }
             }

@@ -12,43 +12,40 @@ pub struct Failure {
     pub exit: Exit,
     /// What happened.
     pub what: String,
-    /// Where: an address, a file, a destination; may be empty.
+    /// Where: an address, a file, a destination.
     pub location: String,
-    /// What to do about it; may be empty.
+    /// What to do about it.
     pub what_to_do: String,
 }
 
 impl Failure {
-    /// A failure of which only the first part is known.
-    pub fn new(exit: Exit, what: impl Into<String>) -> Failure {
+    /// A failure with all that a person needs to know; nothing of it is left empty.
+    pub fn new(
+        exit: Exit,
+        what: impl Into<String>,
+        location: impl Into<String>,
+        what_to_do: impl Into<String>,
+    ) -> Failure {
         Failure {
             exit,
             what: what.into(),
-            location: String::new(),
-            what_to_do: String::new(),
+            location: location.into(),
+            what_to_do: what_to_do.into(),
         }
     }
 
-    /// Where it happened.
-    pub fn at(mut self, location: impl Into<String>) -> Failure {
-        self.location = location.into();
-        self
-    }
-
-    /// What to do about it.
-    pub fn advice(mut self, what_to_do: impl Into<String>) -> Failure {
-        self.what_to_do = what_to_do.into();
-        self
+    fn without_words(exit: Exit) -> Failure {
+        Failure::new(exit, "", "", "")
     }
 
     /// The same exit code without words: they have been said.
     pub(super) fn said(&self) -> Failure {
-        Failure::new(self.exit, "")
+        Failure::without_words(self.exit)
     }
 
     /// Nobody reads the output any more (`holdfast … | head`): no reason for words.
     pub(super) fn output_closed() -> Failure {
-        Failure::new(Exit::Failure, "")
+        Failure::without_words(Exit::Failure)
     }
 }
 
@@ -58,9 +55,14 @@ impl From<Refused> for Failure {
             RefusedKind::NotFound | RefusedKind::Invalid | RefusedKind::Conflict => Exit::Refused,
             RefusedKind::Unavailable => Exit::NotReady,
         };
-        Failure::new(exit, refused.what)
-            .at(refused.location)
-            .advice(refused.what_to_do)
+        // What came over the wire may be another version's, and lack something.
+        let or = |text: String, instead: &str| if text.is_empty() { instead.to_owned() } else { text };
+        Failure::new(
+            exit,
+            or(refused.what, "the broker refused without a word"),
+            or(refused.location, "the broker"),
+            or(refused.what_to_do, "look at `holdfast status` and at the broker's log"),
+        )
     }
 }
 
@@ -109,10 +111,7 @@ mod tests {
     #[test]
     fn advice_is_wrapped_at_80_columns_between_words() {
         let advice = "word ".repeat(60);
-        let shown = Failure::new(Exit::Failure, "it failed")
-            .at("here")
-            .advice(advice.trim())
-            .to_string();
+        let shown = Failure::new(Exit::Failure, "it failed", "here", advice.trim()).to_string();
         assert!(
             shown.starts_with("holdfast: it failed\n  where: here\n  to do: word word"),
             "{shown}"

@@ -61,8 +61,11 @@ fn usage(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     let text = text.trim_start_matches("error: ").trim();
     let (what, rest) = text.split_once("\n\n").unwrap_or((text, ""));
-    let advice = rest.split_whitespace().collect::<Vec<_>>().join(" ");
-    Output::new(true).failure(&Failure::new(Exit::Usage, what).advice(advice));
+    let advice = match rest.split_whitespace().collect::<Vec<_>>().join(" ") {
+        advice if advice.is_empty() => "see `holdfast --help`".to_owned(),
+        advice => advice,
+    };
+    Output::new(true).failure(&Failure::new(Exit::Usage, what, "the command line", advice));
     Exit::Usage.into()
 }
 

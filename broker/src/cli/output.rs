@@ -44,7 +44,12 @@ impl Output {
         let written = out.write_all(bytes).and_then(|()| out.flush());
         written.map_err(|error| match error.kind() {
             ErrorKind::BrokenPipe => Failure::output_closed(),
-            _ => Failure::new(Exit::Failure, format!("the output cannot be written: {error}")),
+            _ => Failure::new(
+                Exit::Failure,
+                format!("the output cannot be written: {error}"),
+                "standard output",
+                "make room where it goes, or send it elsewhere",
+            ),
         })
     }
 
@@ -121,7 +126,14 @@ impl Output {
 }
 
 fn serialize(text: Result<String, serde_json::Error>) -> Result<String, Failure> {
-    text.map_err(|error| Failure::new(Exit::Failure, format!("the answer cannot be shown as JSON: {error}")))
+    text.map_err(|error| {
+        Failure::new(
+            Exit::Failure,
+            format!("the answer cannot be shown as JSON: {error}"),
+            "standard output",
+            "please report this; without --json it is shown as text",
+        )
+    })
 }
 
 /// Rows under headings: all columns but the last are numbers, right-aligned; the last is a name, of any length.

@@ -56,9 +56,12 @@ impl ReachClients {
                 .leader
                 .map(|leader| format!("; the leader serves {}", leader.listeners.join(", ")));
             let wait = "wait with `holdfast status --wait 30s`".to_string();
-            return Err(Failure::new(Exit::NotReady, what)
-                .at(status.admin)
-                .advice(wait + &leader.unwrap_or_default()));
+            return Err(Failure::new(
+                Exit::NotReady,
+                what,
+                status.admin,
+                wait + &leader.unwrap_or_default(),
+            ));
         }
         let stomp = status
             .listeners
@@ -69,16 +72,24 @@ impl ReachClients {
             .collect::<Result<_, _>>()?;
         match addresses.is_empty() {
             false => Ok(addresses),
-            true => Err(Failure::new(Exit::Unreachable, "the broker has no STOMP listener").at(status.admin)),
+            true => Err(Failure::new(
+                Exit::Unreachable,
+                "the broker has no STOMP listener",
+                status.admin,
+                "run it with `--listen stomp://…`, or name a listener with --broker",
+            )),
         }
     }
 }
 
 fn stomp_address(url: &str) -> Result<SocketAddr, Failure> {
     let wrong = |what: String| {
-        Failure::new(Exit::Usage, what)
-            .at(url.to_string())
-            .advice("give a STOMP address such as stomp://127.0.0.1:61613")
+        Failure::new(
+            Exit::Usage,
+            what,
+            url,
+            "give a STOMP address such as stomp://127.0.0.1:61613",
+        )
     };
     let rest = url.strip_prefix("stomp://").unwrap_or(url);
     if rest.contains("://") {
@@ -99,11 +110,16 @@ fn by_directory(directory: &Path) -> Result<AdminClient, Failure> {
         Failure::new(
             Exit::DataUnusable,
             format!("no broker's claim can be read there: {error}"),
+            location.clone(),
+            "give the data directory of a broker that has run, as this user or one that may read it",
         )
-        .at(location.clone())
-        .advice("give the data directory of a broker that has run, as this user or one that may read it")
     })?;
-    let mut last = Failure::new(Exit::Unreachable, "no broker of this directory has an admin address").at(location);
+    let mut last = Failure::new(
+        Exit::Unreachable,
+        "no broker of this directory has an admin address",
+        location,
+        "run it with --admin, or name its STOMP listener with --broker where the command takes that",
+    );
     for addresses in claims {
         if addresses.admin.is_empty() {
             continue;

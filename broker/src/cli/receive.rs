@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &ReceiveArguments, output: &Output) -> Result<(), F
                 (_, _) => format!("only {received} of {wanted} messages came; then none within {seconds} s"),
             };
             let advice = "see what waits with `holdfast destinations list`";
-            Err(Failure::new(Exit::NothingReceived, what).at(shown).advice(advice))
+            Err(Failure::new(Exit::NothingReceived, what, shown, advice))
         }
     }
 }

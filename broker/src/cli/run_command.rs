@@ -1,6 +1,9 @@
 //! `holdfast run`: from settings to a running broker, and from its end to an exit code.
 
+use std::path::Path;
+
 use node::Failure as NodeFailure;
+use platform::DiskErrorKind;
 use platform::real::OpenError;
 
 use super::configuration;
@@ -27,7 +30,7 @@ pub(super) fn run(arguments: &RunArguments, _output: &Output) -> Result<(), Fail
         "starting"
     );
     if let Err(error) = crate::run::run(options(config)) {
-        let failure = failure(error);
+        let failure = failure(&error, &config.data);
         if !observe::logs_json(config.log_format) {
             return Err(failure);
         }
@@ -35,6 +38,7 @@ pub(super) fn run(arguments: &RunArguments, _output: &Output) -> Result<(), Fail
         tracing::error!(
             exit_code = failure.exit.code(),
             name = failure.exit.name(),
+            r#where = failure.location,
             what_to_do = failure.what_to_do,
             "{}",
             failure.what
@@ -129,33 +133,89 @@ fn wide(number: u64) -> usize {
 }
 
 /// The exit code and the words for the broker's end.
-fn failure(error: RunError) -> Failure {
-    let text = error.to_string();
-    let with = |exit| Failure::new(exit, text.clone());
-    match &error {
-        RunError::Port { .. } => with(Exit::AddressInUse),
-        RunError::Directory(open) => match open {
-            OpenError::NotADirectory { .. }
-            | OpenError::MayNotCreate { .. }
-            | OpenError::Denied { .. }
-            | OpenError::ReadOnly { .. } => with(Exit::DataUnusable),
-            OpenError::System { .. } => with(Exit::StorageFailed),
-            OpenError::Threads { .. } => with(Exit::Failure),
-        },
-        RunError::Process(_) | RunError::Loop(_) => with(Exit::Failure),
-        RunError::Node(failure) => match failure {
-            NodeFailure::AnotherLeads { .. } => with(Exit::AnotherLeads)
-                .advice("stop that broker first, or give this one another directory with --data"),
-            NodeFailure::Fenced { .. } => with(Exit::LeadershipLost).advice("start this broker again if it should wait for its turn"),
-            NodeFailure::Damage { .. } => with(Exit::Damage)
-                .advice("do not delete anything; look at it with `holdfast journal verify`, or restore a backup of the whole directory"),
-            NodeFailure::Disk(_) => with(Exit::StorageFailed)
-                .advice("everything that was confirmed is safe; look at the disk or mount, then start the broker again"),
-            NodeFailure::Stalled { .. } => with(Exit::StorageFailed)
-                .advice("everything that was confirmed is safe; look at the disk or file server, then start the broker again"),
-            NodeFailure::Unfit(_) => with(Exit::DataUnusable),
-        },
-    }
+fn failure(error: &RunError, data: &Path) -> Failure {
+    let directory = data.display().to_string();
+    let (exit, location, what_to_do) = match error {
+        RunError::Port { address, flag, .. } => (
+            Exit::AddressInUse,
+            address.to_string(),
+            format!("stop what uses it (another broker?), or choose another address with {flag}"),
+        ),
+        RunError::Directory(open) => {
+            let exit = match open {
+                OpenError::NotADirectory { .. }
+                | OpenError::MayNotCreate { .. }
+                | OpenError::Denied { .. }
+                | OpenError::ReadOnly { .. } => Exit::DataUnusable,
+                OpenError::System { .. } => Exit::StorageFailed,
+                OpenError::Threads { .. } => Exit::Failure,
+            };
+            let path = open.path().map(|path| path.display().to_string());
+            (
+                exit,
+                path.unwrap_or_else(|| THIS_MACHINE.into()),
+                open.what_to_do().into(),
+            )
+        }
+        RunError::Process(_) => (
+            Exit::Failure,
+            THIS_MACHINE.into(),
+            "mount /proc and give the broker /dev/urandom, also in a container".into(),
+        ),
+        RunError::Loop(_) => (
+            Exit::Failure,
+            THIS_MACHINE.into(),
+            "raise the limit of open files (ulimit -n, LimitNOFILE) or free memory, then start it again".into(),
+        ),
+        RunError::Node(failure) => ended(failure, directory),
+    };
+    Failure::new(exit, error.to_string(), location, what_to_do)
+}
+
+/// Where a failure is that is about no directory or address.
+const THIS_MACHINE: &str = "this machine";
+
+/// The exit code, the place and the advice for a node's end.
+fn ended(failure: &NodeFailure, directory: String) -> (Exit, String, String) {
+    let (exit, location, what_to_do) = match failure {
+        NodeFailure::AnotherLeads { .. } => (
+            Exit::AnotherLeads,
+            directory,
+            "stop that broker first, or give this one another directory with --data",
+        ),
+        NodeFailure::Fenced { .. } => (
+            Exit::LeadershipLost,
+            directory,
+            "start this broker again: it waits for its turn or says who leads; what was confirmed is safe",
+        ),
+        NodeFailure::Damage { file, .. } => (
+            Exit::Damage,
+            format!("{directory}/{file}"),
+            "do not delete anything; look at it with `holdfast journal verify`, or restore a backup of the whole directory",
+        ),
+        NodeFailure::Disk(error) if error.kind == DiskErrorKind::NoSpace => (
+            Exit::StorageFailed,
+            directory,
+            "everything that was confirmed is safe; free space on that file system, then start the broker again",
+        ),
+        NodeFailure::Disk(_) => (
+            Exit::StorageFailed,
+            directory,
+            "everything that was confirmed is safe; look at the disk or mount, then start the broker again",
+        ),
+        NodeFailure::Stalled { .. } => (
+            Exit::StorageFailed,
+            directory,
+            "everything that was confirmed is safe; look at the disk or file server, then start the broker again",
+        ),
+        NodeFailure::HistoryChanged { file, .. } => (
+            Exit::StorageFailed,
+            format!("{directory}/{file}"),
+            "everything that was confirmed is safe; start the broker again, and look at the file server if this comes back",
+        ),
+        NodeFailure::Unfit { what_to_do, .. } => (Exit::DataUnusable, directory, *what_to_do),
+    };
+    (exit, location, what_to_do.into())
 }
 
 #[cfg(test)]
@@ -180,6 +240,94 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Every way in which a broker ends by itself.
+    fn ends() -> Vec<RunError> {
+        use node::Failure::*;
+        use std::io::Error;
+        let path = || std::path::PathBuf::from("/data");
+        let detail = || "why".to_string();
+        let file = || "epochs/00000001".to_string();
+        let disk = |kind| {
+            Disk(platform::DiskError {
+                kind,
+                operation: "read",
+                path: file(),
+                detail: detail(),
+            })
+        };
+        vec![
+            RunError::Port {
+                address: std::net::SocketAddr::from(([127, 0, 0, 1], 61613)),
+                error: Error::from(std::io::ErrorKind::AddrInUse),
+                flag: "--listen",
+            },
+            OpenError::NotADirectory { path: path() }.into(),
+            OpenError::MayNotCreate {
+                path: path(),
+                detail: detail(),
+            }
+            .into(),
+            OpenError::Denied {
+                path: path(),
+                access: "written",
+                user: 7,
+                detail: detail(),
+            }
+            .into(),
+            OpenError::ReadOnly { path: path() }.into(),
+            OpenError::System {
+                path: path(),
+                operation: "open",
+                detail: detail(),
+            }
+            .into(),
+            OpenError::Threads { detail: detail() }.into(),
+            RunError::Process(Error::other("why")),
+            RunError::Loop(Error::other("why")),
+            AnotherLeads {
+                epoch: message::Epoch(1),
+                identity: None,
+            }
+            .into(),
+            Fenced { by: message::Epoch(2) }.into(),
+            Damage {
+                file: file(),
+                offset: Some(4096),
+                text: detail(),
+            }
+            .into(),
+            disk(DiskErrorKind::NoSpace).into(),
+            disk(DiskErrorKind::Failed).into(),
+            Stalled { seconds: 60 }.into(),
+            HistoryChanged {
+                file: file(),
+                offset: 4096,
+            }
+            .into(),
+            Unfit {
+                what: detail(),
+                what_to_do: "choose another",
+            }
+            .into(),
+        ]
+    }
+
+    #[test]
+    fn every_end_of_a_broker_says_what_happened_where_and_what_to_do() {
+        let mut exits = Vec::new();
+        for end in ends() {
+            let failure = failure(&end, Path::new("/data"));
+            for text in [&failure.what, &failure.location, &failure.what_to_do] {
+                assert!(!text.trim().is_empty(), "{end:?}: {failure:?}");
+            }
+            assert!(!failure.what.contains(&failure.what_to_do), "said twice: {failure:?}");
+            exits.push(failure.exit.code());
+        }
+        exits.sort_unstable();
+        exits.dedup();
+        assert_eq!(exits, [1, 65, 71, 73, 74, 75, 77]);
     }
 
     #[test]

@@ -156,7 +156,15 @@ impl Bodies {
         let read = input.by_ref().take(BODY_BYTES_MAX + 1).read_to_end(&mut body);
         read.map_err(|error| unreadable("the input", &error))?;
         if body.len() as u64 > BODY_BYTES_MAX {
-            return Err(Failure::new(Exit::Usage, "the body is larger than 1 GiB"));
+            return Err(Failure::new(
+                Exit::Usage,
+                "the body is larger than 1 GiB",
+                arguments
+                    .file
+                    .as_ref()
+                    .map_or_else(|| "the input".to_owned(), |path| path.display().to_string()),
+                "send it in parts, or each line by itself with --lines",
+            ));
         }
         Ok(Bodies::One(Some(body)))
     }
@@ -180,5 +188,10 @@ impl Bodies {
 }
 
 fn unreadable(what: impl std::fmt::Display, error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Failure, format!("the body cannot be read: {error}")).at(what.to_string())
+    Failure::new(
+        Exit::Failure,
+        format!("the body cannot be read: {error}"),
+        what.to_string(),
+        "give a file that this user may read, or the body as an argument",
+    )
 }

@@ -35,9 +35,12 @@ pub(super) fn run(arguments: &StatusArguments, output: &Output) -> Result<(), Fa
     }
     match status.ready {
         true => Ok(()),
-        false => {
-            Err(Failure::new(Exit::NotReady, format!("the broker is not ready: {}", status.reason)).at(status.admin))
-        }
+        false => Err(Failure::new(
+            Exit::NotReady,
+            format!("the broker is not ready: {}", status.reason),
+            status.admin,
+            "wait with `holdfast status --wait 30s`; if the reason stays, it says what to look at",
+        )),
     }
 }
 

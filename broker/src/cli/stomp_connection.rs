@@ -28,7 +28,12 @@ pub(super) struct StompConnection {
 impl StompConnection {
     /// Connects to the first address that answers.
     pub(super) fn open(addresses: &[SocketAddr]) -> Result<StompConnection, Failure> {
-        let mut last = Failure::new(Exit::Unreachable, "the broker has no address");
+        let mut last = Failure::new(
+            Exit::Unreachable,
+            "the broker has no address",
+            "its STOMP listeners",
+            "name one with --broker",
+        );
         for address in addresses {
             match StompConnection::open_one(*address) {
                 Ok(connection) => return Ok(connection),
@@ -40,9 +45,12 @@ impl StompConnection {
 
     fn open_one(address: SocketAddr) -> Result<StompConnection, Failure> {
         let unreachable = |error: std::io::Error| {
-            Failure::new(Exit::Unreachable, format!("no connection: {error}"))
-                .at(format!("stomp://{address}"))
-                .advice("check that the broker runs: holdfast status")
+            Failure::new(
+                Exit::Unreachable,
+                format!("no connection: {error}"),
+                format!("stomp://{address}"),
+                "check that the broker runs: holdfast status",
+            )
         };
         let stream = TcpStream::connect_timeout(&address, CONNECT_WITHIN).map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
@@ -160,7 +168,12 @@ impl StompConnection {
             true => format!("the broker refused: {}", report.message()),
             false => format!("the broker refused: {} ({explanation})", report.message()),
         };
-        Failure::new(Exit::Refused, what).at(self.url())
+        Failure::new(
+            Exit::Refused,
+            what,
+            self.url(),
+            "put right what the broker's words name, then try again; `holdfast status` shows whether it lacks space",
+        )
     }
 
     fn unexpected(&self, event: &Event) -> Failure {
@@ -169,9 +182,12 @@ impl StompConnection {
 
     /// A failure of the connection.
     pub(super) fn broken(&self, what: &str) -> Failure {
-        Failure::new(Exit::Unreachable, what)
-            .at(self.url())
-            .advice("check the broker with `holdfast status`; what was not confirmed may or may not have happened")
+        Failure::new(
+            Exit::Unreachable,
+            what,
+            self.url(),
+            "check the broker with `holdfast status`; what was not confirmed may or may not have happened",
+        )
     }
 
     fn url(&self) -> String {

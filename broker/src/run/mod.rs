@@ -49,7 +49,7 @@ pub struct RunOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// A port cannot be had.
-    #[error("cannot listen on {address}: {error}. Is another broker running there? Choose another address with {flag}")]
+    #[error("cannot listen on {address}: {error}")]
     Port {
         /// The address.
         address: SocketAddr,

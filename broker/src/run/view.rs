@@ -66,12 +66,18 @@ impl NodeView {
         self.pump.wake.notify_one();
         match receiver.await {
             Ok(AdminAnswer::Refused { kind, text }) => {
-                let kind = match kind {
-                    AdminRefusal::NotFound => RefusedKind::NotFound,
-                    AdminRefusal::Invalid => RefusedKind::Invalid,
-                    AdminRefusal::Conflict => RefusedKind::Conflict,
+                let (kind, what_to_do) = match kind {
+                    AdminRefusal::NotFound => (RefusedKind::NotFound, "`holdfast destinations list` shows what exists"),
+                    AdminRefusal::Invalid => (
+                        RefusedKind::Invalid,
+                        "put right what the message names; `holdfast destinations --help` says what each order takes",
+                    ),
+                    AdminRefusal::Conflict => (
+                        RefusedKind::Conflict,
+                        "remove what stands in the way (close the consumers, unsubscribe), then try again",
+                    ),
                 };
-                Err(Refused::new(kind, text, about, ""))
+                Err(Refused::new(kind, text, about, what_to_do))
             }
             Ok(answer) => Ok(answer),
             Err(_) => Err(not_leading(&self.look(), about)),

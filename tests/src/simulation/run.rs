@@ -194,7 +194,9 @@ impl Run<'_> {
                     self.refused |= self.scenario.damage == Damage::Misdirected;
                     excuses.damage && !file.is_empty()
                 }
-                End::Failed(Failure::Stalled { .. } | Failure::Unfit(_)) => false,
+                // Only a server that crashes while a start reads takes anything back.
+                End::Failed(Failure::HistoryChanged { .. }) => excuses.damage,
+                End::Failed(Failure::Stalled { .. } | Failure::Unfit { .. }) => false,
             };
             if !excused {
                 self.fail(format!("{process:?} ended: {}", describe(&end)));

@@ -604,7 +604,8 @@ fn end_name(end: &End) -> &'static str {
         End::Failed(Failure::Damage { .. }) => "ended: damage",
         End::Failed(Failure::Disk(_)) => "ended: disk",
         End::Failed(Failure::Stalled { .. }) => "ended: stalled",
-        End::Failed(Failure::Unfit(_)) => "ended: unfit",
+        End::Failed(Failure::HistoryChanged { .. }) => "ended: history changed",
+        End::Failed(Failure::Unfit { .. }) => "ended: unfit",
     }
 }
 

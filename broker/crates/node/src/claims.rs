@@ -157,7 +157,10 @@ pub(crate) async fn list(files: &Files) -> Result<Vec<Epoch>, Failure> {
 /// The whole of a new claim: identity and an open fence, everything else blank.
 pub(crate) fn compose(identity: &Identity) -> Result<Blocks, Failure> {
     let identity_cell = identity.encode().map_err(|_| {
-        Failure::Unfit("the host name and the listen addresses are longer than a claim can hold (4 KiB); use fewer or shorter ones".into())
+        Failure::unfit(
+            "the host name and the listen addresses are longer than a claim can hold (4 KiB)",
+            "listen on fewer addresses (`--listen`), or shorten the host's name",
+        )
     })?;
     let mut claim = Blocks::with_capacity(CLAIM_BYTES as usize);
     claim.extend_from_slice(&identity_cell);

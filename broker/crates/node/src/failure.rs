@@ -40,12 +40,32 @@ pub enum Failure {
         /// For how long, in seconds.
         seconds: u64,
     },
+    /// The end of the history was taken back by the server while it was being read; nothing of it was confirmed. Start anew.
+    #[error("the end of the log changed between two readings, in {file} at byte {offset}; nothing of it was confirmed")]
+    HistoryChanged {
+        /// Relative to the data directory.
+        file: String,
+        /// Where in the file.
+        offset: u64,
+    },
     /// The directory, its file system or the configuration does not allow a start.
-    #[error("{0}")]
-    Unfit(String),
+    #[error("{what}")]
+    Unfit {
+        /// What stands in the way.
+        what: String,
+        /// What a person can do about it.
+        what_to_do: &'static str,
+    },
 }
 
 impl Failure {
+    pub(crate) fn unfit(what: impl Into<String>, what_to_do: &'static str) -> Failure {
+        Failure::Unfit {
+            what: what.into(),
+            what_to_do,
+        }
+    }
+
     pub(crate) fn damage(file: impl Into<String>, offset: Option<u64>, text: impl Into<String>) -> Failure {
         Failure::Damage {
             file: file.into(),

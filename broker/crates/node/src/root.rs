@@ -10,10 +10,10 @@ use crate::failure::Failure;
 pub(crate) async fn write(files: &Files, claim: FileId, root: &Root) -> Result<(), Failure> {
     let encode = || {
         root.encode().map_err(|_| {
-            Failure::Unfit(format!(
-                "the root lists {} sealed epochs, more than fit",
-                root.sealed.len()
-            ))
+            Failure::unfit(
+                format!("the root lists {} sealed epochs, more than fit", root.sealed.len()),
+                "report this, with the output of `holdfast journal inspect`: a leader names checkpoints before the list is full",
+            )
         })
     };
     claims::write_cell(files, claim, Cell::RootA, encode()?).await?;

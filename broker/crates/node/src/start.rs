@@ -123,10 +123,13 @@ pub(crate) async fn start(context: StartContext) -> Result<Started, Failure> {
     if let Some(leader) = &predecessor
         && leader.root.format_version > FORMAT_VERSION
     {
-        return Err(Failure::Unfit(format!(
-            "the data directory has format version {}, and this build reads up to {FORMAT_VERSION}; start a newer build",
-            leader.root.format_version
-        )));
+        return Err(Failure::unfit(
+            format!(
+                "the data directory has format version {}, and this build reads up to {FORMAT_VERSION}",
+                leader.root.format_version
+            ),
+            "start a newer build",
+        ));
     }
 
     let plan = plan(&context, predecessor.as_ref()).await?;
@@ -191,6 +194,10 @@ pub(crate) async fn start(context: StartContext) -> Result<Started, Failure> {
     })
 }
 
+/// What to do about a file system that nothing is known of.
+const OTHER_DIRECTORY: &str =
+    "choose a directory on a local disk; --shared-unknown leads here all the same, at your own risk";
+
 /// Step 0: everything that can fail is done before anybody is fenced.
 async fn prepare(context: &StartContext) -> Result<(), Failure> {
     context.phase("checking the data directory");
@@ -199,14 +206,18 @@ async fn prepare(context: &StartContext) -> Result<(), Failure> {
         FileSystem::Local => {}
         FileSystem::Nfs4 | FileSystem::Unknown(_) if context.settings.shared_unknown => {}
         FileSystem::Nfs4 => {
-            return Err(Failure::Unfit(
-                "the data directory is on NFSv4, which this version has not been proved on; --shared-unknown leads there all the same".into(),
+            return Err(Failure::unfit(
+                "the data directory is on NFSv4, which this version has not been proved on",
+                OTHER_DIRECTORY,
             ));
         }
         FileSystem::Unknown(name) => {
-            return Err(Failure::Unfit(format!(
-                "the data directory is on {name}, whose guarantees are not known (local: ext4, xfs, btrfs, tmpfs, overlay); --shared-unknown leads there all the same"
-            )));
+            return Err(Failure::unfit(
+                format!(
+                    "the data directory is on {name}, whose guarantees are not known (local: ext4, xfs, btrfs, tmpfs, overlay)"
+                ),
+                OTHER_DIRECTORY,
+            ));
         }
     }
     for directory in [names::EPOCHS, names::JOURNAL, names::CHECKPOINTS] {
@@ -666,10 +677,9 @@ fn refused(error: RecoveryError) -> Failure {
                 "record {sequence} cannot be applied: {why}. Nothing was changed; docs/recovery.md says what can be done"
             ),
         ),
-        RecoveryError::Changed { file, offset } => Failure::damage(
+        RecoveryError::Changed { file, offset } => Failure::HistoryChanged {
             file,
-            Some(offset.into()),
-            "the end of the log changed between two readings; nothing of it was confirmed: start again",
-        ),
+            offset: offset.into(),
+        },
     }
 }

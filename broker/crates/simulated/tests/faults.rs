@@ -203,6 +203,18 @@ fn one_bit_flips_where_it_is_told_or_anywhere_by_chance() {
 }
 
 #[test]
+fn damage_that_is_undone_under_one_name_is_undone_under_the_others() {
+    let (storage, mut process, _) = world(1);
+    let (from, to) = ("f".to_owned(), "g".to_owned());
+    process.call(Operation::Link { from, to }).unwrap();
+    let whole = storage.read_file("f").unwrap();
+    assert!(storage.flip_bit("f", 0, 0));
+    assert_ne!(storage.read_file("g").unwrap(), whole);
+    storage.write_file("f", &whole);
+    assert_eq!(storage.read_file("g").unwrap(), whole);
+}
+
+#[test]
 fn a_file_that_another_machine_removed_is_stale_on_nfs_only() {
     for (file_system, stale) in [(FileSystem::Nfs4, true), (FileSystem::Local, false)] {
         let storage = SimulatedStorage::with_file_system(1, FaultPlan::calm(), file_system);

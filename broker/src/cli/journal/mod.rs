@@ -6,7 +6,7 @@ mod claims;
 mod rows;
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use journal::Damage;
@@ -33,8 +33,12 @@ pub(super) fn run(command: &JournalCommand, output: &Output) -> Result<(), Failu
     }
 }
 
+/// What to do about a directory that is not what it should be.
+const DATA_DIRECTORY: &str = "give the data directory of a broker: the one that holds epochs/ and journal/";
+
 /// A directory opened for reading, with its claims.
 struct Opened {
+    directory: PathBuf,
     files: Files,
     claims: Claims,
 }
@@ -44,18 +48,27 @@ fn open(directory: &Path) -> Result<Opened, Failure> {
     let files = Files::new(Box::new(disk), RealClock.now());
     let claims = drive(&files, claims::read(files.clone())).map_err(|error| unreadable(directory, &error))?;
     if claims.claims.is_empty() && claims.damages.is_empty() {
-        return Err(
-            Failure::new(Exit::DataUnusable, "no broker has ever claimed this directory")
-                .at(directory.display().to_string())
-                .advice("give the data directory of a broker: the one that holds epochs/ and journal/"),
-        );
+        return Err(Failure::new(
+            Exit::DataUnusable,
+            "no broker has ever claimed this directory",
+            directory.display().to_string(),
+            DATA_DIRECTORY,
+        ));
     }
-    Ok(Opened { files, claims })
+    Ok(Opened {
+        directory: directory.to_owned(),
+        files,
+        claims,
+    })
 }
 
 fn unreadable(directory: &Path, error: &DiskError) -> Failure {
-    Failure::new(Exit::DataUnusable, format!("the directory cannot be read: {error}"))
-        .at(directory.display().to_string())
+    Failure::new(
+        Exit::DataUnusable,
+        format!("the directory cannot be read: {error}"),
+        directory.display().to_string(),
+        format!("{DATA_DIRECTORY}, as a user who may read it"),
+    )
 }
 
 /// Runs a procedure to its end; the disk has completed each operation when it is asked.
@@ -95,7 +108,14 @@ fn walk(
     if let Some(failure) = failed.take() {
         return Err(failure);
     }
-    totals.map_err(|error| Failure::new(Exit::StorageFailed, format!("the disk failed: {error}")))
+    totals.map_err(|error| {
+        Failure::new(
+            Exit::StorageFailed,
+            format!("the disk failed: {error}"),
+            opened.directory.display().to_string(),
+            "look at the disk or mount, then run this again",
+        )
+    })
 }
 
 fn show(arguments: &InspectArguments, output: &Output) -> Result<(), Failure> {
@@ -171,9 +191,9 @@ fn verify(arguments: &VerifyArguments, output: &Output) -> Result<(), Failure> {
         count => Err(Failure::new(
             Exit::Damage,
             format!("{count} damaged {}", if count == 1 { "place" } else { "places" }),
-        )
-        .at(arguments.directory.display().to_string())
-        .advice("change nothing there; docs/recovery.md says what each finding means and what can be done")),
+            arguments.directory.display().to_string(),
+            "change nothing there; docs/recovery.md says what each finding means and what can be done",
+        )),
     }
 }
 

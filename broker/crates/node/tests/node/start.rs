@@ -82,10 +82,10 @@ fn an_unknown_file_system_is_refused_unless_asked_for() {
     for file_system in [FileSystem::Unknown("fuse.sshfs".into()), FileSystem::Nfs4] {
         let mut world = World::new(file_system);
         let mut broker = world.start(settings());
-        let End::Failed(Failure::Unfit(text)) = world.end(&mut broker) else {
+        let End::Failed(Failure::Unfit { what_to_do, .. }) = world.end(&mut broker) else {
             panic!("it was to refuse")
         };
-        assert!(text.contains("--shared-unknown"), "{text}");
+        assert!(what_to_do.contains("--shared-unknown"), "{what_to_do}");
         assert!(
             world.storage.files().is_empty(),
             "nothing was written: {:?}",

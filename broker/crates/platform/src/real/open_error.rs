@@ -1,18 +1,18 @@
 //! Why a data directory cannot be used.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// Why [`RealDisk::open`](super::RealDisk::open) refused; each variant says what to do.
+/// Why [`RealDisk::open`](super::RealDisk::open) refused: its words say what and where, [`OpenError::what_to_do`] the rest.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The path, or something on the way to it, is no directory.
-    #[error("{} is not a directory: give a directory, or remove what stands there", path.display())]
+    #[error("{} is not a directory", path.display())]
     NotADirectory {
         /// What is no directory.
         path: PathBuf,
     },
     /// The directory is missing and may not be made.
-    #[error("{} does not exist and cannot be created: {detail}; create it, owned by the user that runs the broker, or give another", path.display())]
+    #[error("{} does not exist and cannot be created: {detail}", path.display())]
     MayNotCreate {
         /// The directory.
         path: PathBuf,
@@ -20,7 +20,7 @@ pub enum OpenError {
         detail: String,
     },
     /// The directory is there, and this user may not list, enter or write it.
-    #[error("{} may not be {access} by user id {user}: {detail}; change its owner or mode, or run as its owner", path.display())]
+    #[error("{} may not be {access} by user id {user}: {detail}", path.display())]
     Denied {
         /// The directory.
         path: PathBuf,
@@ -32,7 +32,7 @@ pub enum OpenError {
         detail: String,
     },
     /// The directory lies on a file system mounted read-only.
-    #[error("{} lies on a read-only file system: mount it read-write, or give another directory", path.display())]
+    #[error("{} lies on a read-only file system", path.display())]
     ReadOnly {
         /// The directory.
         path: PathBuf,
@@ -48,9 +48,35 @@ pub enum OpenError {
         detail: String,
     },
     /// The I/O threads could not be started.
-    #[error("cannot start the disk's threads: {detail}; raise the limit of processes (ulimit -u, TasksMax)")]
+    #[error("cannot start the disk's threads: {detail}")]
     Threads {
         /// The system's own words.
         detail: String,
     },
+}
+
+impl OpenError {
+    /// What a person can do about it.
+    pub fn what_to_do(&self) -> &'static str {
+        match self {
+            OpenError::NotADirectory { .. } => "give a directory, or remove what stands there",
+            OpenError::MayNotCreate { .. } => "create it, owned by the user that runs the broker, or give another",
+            OpenError::Denied { .. } => "change its owner or mode, or run as its owner",
+            OpenError::ReadOnly { .. } => "mount it read-write, or give another directory",
+            OpenError::System { .. } => "look at the disk or mount, then start the broker again",
+            OpenError::Threads { .. } => "raise the limit of processes (ulimit -u, TasksMax)",
+        }
+    }
+
+    /// The directory, or what stands in its way; `None`: it is not about one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            OpenError::NotADirectory { path }
+            | OpenError::MayNotCreate { path, .. }
+            | OpenError::Denied { path, .. }
+            | OpenError::ReadOnly { path }
+            | OpenError::System { path, .. } => Some(path),
+            OpenError::Threads { .. } => None,
+        }
+    }
 }
