@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use engine::{Engine, EngineTime};
 use journal::{
-    CheckpointError, CheckpointRequest, CheckpointSummary, Handled, Journal, JournalFailure, ReplayStart, Sends,
-    Written,
+    CheckpointError, CheckpointRequest, CheckpointSummary, Damage, Handled, Journal, JournalFailure, ReplayStart,
+    Sends, UnreadPieces, Written,
 };
 use leadership::{Cell, Goodbye, GoodbyeReason, Heartbeat, Root, SEALED_URGENT};
 use mutant::Mutant;
@@ -54,7 +54,7 @@ pub(crate) struct Leading {
     /// What the two named checkpoints refer to, newest first.
     pub(crate) named: [Option<CheckpointSummary>; 2],
     /// Whether the older named checkpoint, which the start did not need, could be fallen back on.
-    older_check: Option<(CheckpointName, Task<Result<(), CheckpointError>>)>,
+    older_check: Option<(CheckpointName, Task<Result<Option<Damage>, Failure>>)>,
     next_checkpoint: u32,
     last_checkpoint: Mark,
     /// Bytes of the history that were replayed at the start.
@@ -145,7 +145,7 @@ impl Leading {
         );
         let older_check = started.unread.map(|unread| {
             let name = unread.checkpoint;
-            (name, Task::new(journal::check_pieces(files.clone(), unread)))
+            (name, Task::new(look_at_older(files.clone(), started.claim, unread)))
         });
         Leading {
             clock,
@@ -460,18 +460,14 @@ impl Leading {
         let Some(result) = task.poll() else { return Ok(()) };
         let name = *name;
         self.older_check = None;
-        match result {
-            Ok(()) => Ok(()),
-            Err(CheckpointError::Io(error)) => Err(Failure::Disk(error)),
-            Err(CheckpointError::Damaged(damage)) => {
-                // Once it is no longer named, its files may be gone.
-                if self.named[1].as_ref().is_some_and(|older| older.name == name) {
-                    self.warnings
-                        .push(journal::Warning::OlderCheckpointUnusable { name, damage }.to_string());
-                }
-                Ok(())
-            }
+        // Once it is no longer named, its files may be gone.
+        if let Some(damage) = result?
+            && self.named[1].as_ref().is_some_and(|older| older.name == name)
+        {
+            self.warnings
+                .push(journal::Warning::OlderCheckpointUnusable { name, damage }.to_string());
         }
+        Ok(())
     }
 
     fn mark(&self, now: Now) -> Mark {
@@ -551,6 +547,18 @@ fn failed(failure: JournalFailure) -> Failure {
     match failure {
         JournalFailure::Fenced { by } => Failure::Fenced { by },
         JournalFailure::Io(error) => Failure::Disk(error),
+    }
+}
+
+/// What is damaged of the older checkpoint's own pieces. Before that is believed, the fence is read: a successor deletes what this leader still names.
+async fn look_at_older(files: Files, claim: OwnClaim, unread: UnreadPieces) -> Result<Option<Damage>, Failure> {
+    match journal::check_pieces(files.clone(), unread).await {
+        Ok(()) => Ok(None),
+        Err(CheckpointError::Io(error)) => Err(Failure::Disk(error)),
+        Err(CheckpointError::Damaged(damage)) => {
+            heartbeat::read_own_fence(&files, claim.file, claim.nonce).await?;
+            Ok(Some(damage))
+        }
     }
 }
 

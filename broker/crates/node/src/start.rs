@@ -141,7 +141,10 @@ pub(crate) async fn start(context: StartContext) -> Result<Started, Failure> {
         engine: Rc::clone(&context.engine),
         progress: Rc::clone(&context.progress),
     }));
-    let recovered = journal::recover(files.clone(), plan, sink).await.map_err(refused)?;
+    let recovered = match journal::recover(files.clone(), plan, sink).await {
+        Ok(recovered) => recovered,
+        Err(error) => return Err(refused_unless_fenced(&context, &own, error).await),
+    };
     context
         .progress
         .borrow_mut()
@@ -149,7 +152,9 @@ pub(crate) async fn start(context: StartContext) -> Result<Started, Failure> {
         .extend(recovered.warnings.iter().map(ToString::to_string));
 
     context.phase("hardening the end of the history");
-    journal::harden(files.clone(), &recovered.tail).await.map_err(refused)?;
+    if let Err(error) = journal::harden(files.clone(), &recovered.tail).await {
+        return Err(refused_unless_fenced(&context, &own, error).await);
+    }
 
     context.phase("sealing");
     sealed.extend(recovered.seal);
@@ -651,6 +656,14 @@ impl RecoverySink for Sink {
 
     fn progress(&mut self, bytes: u64, of: u64) {
         self.progress.borrow_mut().recovered = (bytes, of);
+    }
+}
+
+/// Why the history cannot be used. Before that is called damage the own fence is read: a start that was held up while another took over finds the history changed under it, which is no damage.
+async fn refused_unless_fenced(context: &StartContext, own: &OwnClaim, error: RecoveryError) -> Failure {
+    match read_own_fence(&context.files, own.file, own.nonce).await {
+        Ok(()) => refused(error),
+        Err(fenced) => fenced,
     }
 }
 

@@ -331,3 +331,46 @@ fn what_was_confirmed_right_before_a_clean_stop_is_protected_by_position() {
     };
     assert_eq!(file, segment);
 }
+
+#[test]
+fn a_start_that_was_overtaken_while_it_read_is_fenced_and_calls_nothing_damage() {
+    let checkpoints = || Settings {
+        checkpoint_interval: Duration::from_millis(200),
+        ..settings()
+    };
+    let send = |world: &World, broker: &mut Broker| {
+        let mut client = world.client(broker);
+        for number in 0..4 {
+            let frame = format!("SEND\ndestination:/queue/Q\npersistent:true\nreceipt:{number}\n\n{number}");
+            world.say(broker, &mut client, &frame);
+            world.listen(broker, &mut client, "RECEIPT");
+            world.run(Duration::from_millis(400), &mut [&mut *broker], |_| false);
+        }
+    };
+    let mut held_up_while_reading = 0;
+    for moment in 0..40 {
+        let mut world = World::new(FileSystem::Local);
+        let mut first = world.start(checkpoints());
+        world.lead(&mut first);
+        send(&world, &mut first);
+        world.kill(first);
+        // It is held up somewhere in what it reads; meanwhile another claims, leads, and deletes what it needs no more.
+        let mut held_up = world.start(checkpoints());
+        world.run(Duration::from_secs(5), &mut [&mut held_up], |brokers| {
+            brokers[0].node.status(world.now()).phase == "reading the history"
+        });
+        world.run(Duration::from_micros(50 * moment), &mut [&mut held_up], |_| false);
+        if held_up.node.status(world.now()).phase != "reading the history" {
+            break;
+        }
+        held_up_while_reading += 1;
+        let mut second = world.start(checkpoints());
+        world.lead(&mut second);
+        send(&world, &mut second);
+        let End::Failed(Failure::Fenced { by: Epoch(3) }) = world.end(&mut held_up) else {
+            panic!("held up after {moment}: {:?}", held_up.node.end())
+        };
+        assert!(second.node.end().is_none());
+    }
+    assert!(held_up_while_reading > 5, "{held_up_while_reading}");
+}
