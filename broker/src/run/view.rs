@@ -206,6 +206,13 @@ impl BrokerView for NodeView {
             vec![],
             status.journal_bytes as f64,
         );
+        add(
+            "messages_unscheduled_total",
+            "Messages that asked for scheduled delivery and were delivered at once.",
+            true,
+            vec![],
+            status.unscheduled as f64,
+        );
         let oldest = status.oldest_operation.map_or(0.0, |wait| wait.as_secs_f64());
         add(
             "oldest_write_seconds",
@@ -513,6 +520,15 @@ fn warnings(status: &NodeStatus, set_aside: u64) -> Vec<Warning> {
         warnings.push(Warning {
             what: format!("{set_aside} {messages} set aside: damaged on disk, not delivered, kept until purged"),
             what_to_do: "`holdfast destinations list` shows where; docs/operating.md says what can be done".into(),
+        });
+    }
+    if status.unscheduled > 0 {
+        warnings.push(Warning {
+            what: format!(
+                "{} messages asked for scheduled delivery (AMQ_SCHEDULED_…) and were delivered at once",
+                status.unscheduled
+            ),
+            what_to_do: "this version schedules nothing: let the sender wait, or send without these headers".into(),
         });
     }
     warnings.extend(status.warnings.iter().map(|what| Warning {

@@ -76,6 +76,8 @@ pub struct Node {
     timeouts_from: BootTime,
     answers: Answers,
     clock_refused: bool,
+    /// Messages delivered at once whose senders asked for another time.
+    pub(crate) unscheduled: u64,
 }
 
 /// Where a node stands.
@@ -175,6 +177,7 @@ impl Node {
             timeouts_from: now.boot,
             answers: Answers::default(),
             clock_refused: false,
+            unscheduled: 0,
         }
     }
 
@@ -527,6 +530,15 @@ impl Node {
                         .engine
                         .handle(time, connection, request, command, &mut leading.journal);
                 }
+                let unscheduled = peer.session.take_unscheduled();
+                if unscheduled > 0 && self.unscheduled == 0 {
+                    self.notices.push(Notice::Warning(format!(
+                        "a message of connection {} asks for scheduled delivery (AMQ_SCHEDULED_DELAY, _PERIOD or _CRON) and is delivered at once: this version schedules nothing. \
+                         Said once; the metric holdfast_messages_unscheduled_total counts them",
+                        connection.0
+                    )));
+                }
+                self.unscheduled += unscheduled;
                 let timeout = peer.session.next_timeout();
                 self.peers.schedule(connection, timeout);
                 self.ready.insert(connection);

@@ -57,6 +57,8 @@ pub struct NodeStatus {
     pub store_bytes: u64,
     /// Who leads instead, if that is why it ended.
     pub leader: Option<Identity>,
+    /// Messages delivered at once whose senders asked for scheduled delivery.
+    pub unscheduled: u64,
     /// Damaged root, unreadable checkpoint, wall clock: what was warned of since the start.
     pub warnings: Vec<String>,
 }
@@ -82,6 +84,7 @@ impl Node {
             journal_bytes: 0,
             store_bytes: 0,
             leader: None,
+            unscheduled: self.unscheduled,
             warnings: self.warned.clone(),
         };
         match &self.phase {

@@ -278,3 +278,32 @@ fn a_large_body_is_handed_on_without_being_copied() {
     assert_eq!(pieces[1].as_ptr(), send.message.body.bytes.as_ptr());
     assert_eq!(&pieces[2][..], b"\0\n");
 }
+
+#[test]
+fn a_wish_for_scheduled_delivery_stays_a_property_and_is_counted() {
+    for (headers, counted) in [
+        ("AMQ_SCHEDULED_DELAY:60000\n", 1),
+        ("AMQ_SCHEDULED_CRON:0 * * * *\n", 1),
+        (
+            "AMQ_SCHEDULED_DELAY:5\nAMQ_SCHEDULED_PERIOD:5\nAMQ_SCHEDULED_REPEAT:5\n",
+            1,
+        ),
+        ("AMQ_SCHEDULED_DELAY:0\n", 0),
+        ("JMSXGroupID:g\n", 0),
+    ] {
+        let mut it = Conversation::connected("1.2");
+        let send = frame(&format!("SEND\ndestination:/queue/A\n{headers}\nx^"));
+        it.session.handle_bytes(it.now, &send);
+        let Some((_, Command::Send(send))) = it.session.poll_command() else {
+            panic!("{}", it.output())
+        };
+        assert_eq!(it.session.take_unscheduled(), counted, "{headers}");
+        assert_eq!(it.session.take_unscheduled(), 0, "each is told of once");
+        let name = headers.split(':').next().unwrap();
+        assert_eq!(
+            send.message.properties.get(name).is_some(),
+            name.starts_with("AMQ_"),
+            "{headers}"
+        );
+    }
+}

@@ -348,7 +348,7 @@ fn a_start_that_was_overtaken_while_it_read_is_fenced_and_calls_nothing_damage()
         }
     };
     let mut held_up_while_reading = 0;
-    for moment in 0..40 {
+    for moment in 0..12 {
         let mut world = World::new(FileSystem::Local);
         let mut first = world.start(checkpoints());
         world.lead(&mut first);
@@ -359,7 +359,7 @@ fn a_start_that_was_overtaken_while_it_read_is_fenced_and_calls_nothing_damage()
         world.run(Duration::from_secs(5), &mut [&mut held_up], |brokers| {
             brokers[0].node.status(world.now()).phase == "reading the history"
         });
-        world.run(Duration::from_micros(50 * moment), &mut [&mut held_up], |_| false);
+        world.run(Duration::from_micros(100 * moment), &mut [&mut held_up], |_| false);
         if held_up.node.status(world.now()).phase != "reading the history" {
             break;
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use node::Notice;
 use platform::FileSystem;
 use simulated::{Fault, Stalled};
 
@@ -160,4 +161,25 @@ fn a_message_of_ten_megabytes_spans_batches_and_segments_and_survives_a_kill() {
     world.say(&mut second, &mut client, "SUBSCRIBE\nid:1\ndestination:/queue/Q\n\n");
     let delivery = world.listen(&mut second, &mut client, "\0");
     assert!(delivery.contains(&body));
+}
+
+#[test]
+fn a_message_that_asks_for_a_delay_comes_at_once_and_the_operator_hears_of_it_once() {
+    let mut world = World::new(FileSystem::Local);
+    let mut broker = world.start(settings());
+    world.lead(&mut broker);
+    broker.node.take_notices();
+    for round in 1..=2 {
+        let mut client = world.client(&mut broker);
+        world.say(&mut broker, &mut client, "SUBSCRIBE\ndestination:/queue/Q\nid:1\n\n");
+        let frame = "SEND\ndestination:/queue/Q\nAMQ_SCHEDULED_DELAY:60000\n\nnow";
+        world.say(&mut broker, &mut client, frame);
+        world.listen(&mut broker, &mut client, "now");
+        let notices = broker.node.take_notices();
+        let said = notices
+            .iter()
+            .filter(|notice| matches!(notice, Notice::Warning(text) if text.contains("AMQ_SCHEDULED_DELAY")));
+        assert_eq!(said.count(), usize::from(round == 1), "{notices:?}");
+        assert_eq!(broker.node.status(world.now()).unscheduled, round);
+    }
 }

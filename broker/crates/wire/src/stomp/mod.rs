@@ -15,6 +15,9 @@
 //! - **Subscription ids** are unique within a connection; ActiveMQ lets a second one shadow the first. A durable subscription needs a `client-id`.
 //! - **Destinations**: a bare name is a queue (ActiveMQ); `/other/A` is refused (ActiveMQ: a queue of that whole name).
 //! - **`duplicate-id`** of SEND is ours: an instruction, not a property, so that a message that is forwarded with its headers is not taken for a duplicate.
+//! - **Scheduled delivery** is absent: `AMQ_SCHEDULED_DELAY`, `AMQ_SCHEDULED_PERIOD` and `AMQ_SCHEDULED_CRON` stay properties, and the message is delivered at once, as by an ActiveMQ
+//!   without `schedulerSupport` (its default). There it is silent; here the log has a WARN for the first such message, and a metric counts them all. Refusing the SEND would break clients
+//!   that such an ActiveMQ serves.
 //! - Accepted and without effect: `host`, `login`, `passcode`, `activemq.retroactive`, `activemq.dispatchAsync`.
 //! - Transformations: `jms-map-json` and `jms-byte`; others go on untransformed with `transformation-error`.
 //!

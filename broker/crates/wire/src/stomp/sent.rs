@@ -6,6 +6,7 @@
 //! | `JMSXGroupID`, `JMSXGroupSeq`; `JMSCorrelationID`, `JMSType`, `JMSPriority`, `JMSExpiration`, `JMSTimestamp`, `JMSDeliveryMode` | the JMS header, where STOMP's own is absent |
 //! | `destination`, `transaction`, `receipt`, `content-length`, `duplicate-id` | instructions, not part of the message |
 //! | `message-id`, `redelivered`, `subscription`, `JMSXUserID`, `JMSXDeliveryCount`, `JMSRedelivered` | dropped: only the broker says so |
+//! | `AMQ_SCHEDULED_DELAY`, `AMQ_SCHEDULED_PERIOD`, `AMQ_SCHEDULED_CRON` | a property like any other, and counted: the message is delivered at once |
 //! | everything else | a property of type string |
 //!
 //! The body is bytes where `content-length` is given, else text; `amq-msg-type` overrides that. A body without `content-length` that is no UTF-8 is kept as bytes
@@ -26,6 +27,8 @@ use super::problem::Problem;
 pub(super) struct Sent {
     pub(super) message: Message,
     pub(super) duplicate_id: Option<Arc<str>>,
+    /// Whether the sender asked for a later or repeated delivery, which nobody does here.
+    pub(super) asks_for_schedule: bool,
 }
 
 /// Turns a SEND frame into a message for `destination`.
@@ -44,6 +47,7 @@ pub(super) fn message_of(
     let mut message_type = None;
     let mut transformation = None;
     let mut is_sized = false;
+    let mut asks_for_schedule = false;
     for (name, value) in frame.headers() {
         match name {
             "destination" | "transaction" | "receipt" | "message-id" | "redelivered" | "subscription"
@@ -77,6 +81,9 @@ pub(super) fn message_of(
                 match name {
                     "amq-msg-type" => message_type = Some(value),
                     "transformation" => transformation = Some(value),
+                    "AMQ_SCHEDULED_PERIOD" | "AMQ_SCHEDULED_CRON" => asks_for_schedule = true,
+                    // A delay of nothing is what it gets.
+                    "AMQ_SCHEDULED_DELAY" => asks_for_schedule |= value.trim() != "0",
                     _ => {}
                 }
                 properties.push(name, Property::String(value));
@@ -92,7 +99,11 @@ pub(super) fn message_of(
         kind,
         bytes: frame.body,
     };
-    Ok(Sent { message, duplicate_id })
+    Ok(Sent {
+        message,
+        duplicate_id,
+        asks_for_schedule,
+    })
 }
 
 /// What the body is, and, where a transformation was asked for that is not done, why: the message then goes on untransformed, as in ActiveMQ.

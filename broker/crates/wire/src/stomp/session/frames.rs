@@ -146,8 +146,12 @@ impl Session {
         self.messages_made += 1;
         let mut id = String::with_capacity(self.name.len() + 12);
         write!(id, "{}:{}", self.name, self.messages_made).expect("a String takes everything");
-        let Sent { message, duplicate_id } =
-            message_of(frame, &id, destinations[0].clone(), now.wall.0, &mut self.temporaries)?;
+        let Sent {
+            message,
+            duplicate_id,
+            asks_for_schedule,
+        } = message_of(frame, &id, destinations[0].clone(), now.wall.0, &mut self.temporaries)?;
+        self.unscheduled += u64::from(asks_for_schedule);
         let is_durable = message.persistent && transaction.is_none();
         let command = Command::Send(Box::new(Send {
             message: Arc::new(message),

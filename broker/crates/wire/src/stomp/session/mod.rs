@@ -110,6 +110,8 @@ pub struct Session {
     transactions: BTreeMap<Box<str>, Transaction>,
     transactions_made: u64,
     messages_made: u64,
+    /// See [`Session::take_unscheduled`].
+    unscheduled: u64,
     temporaries: Temporaries,
     output: Output,
 }
@@ -144,11 +146,17 @@ impl Session {
             transactions: BTreeMap::new(),
             transactions_made: 0,
             messages_made: 0,
+            unscheduled: 0,
             temporaries: Temporaries::new(name.clone(), settings.limits.temporary_destinations_max),
             output: Output::new(&settings),
             name,
             settings,
         }
+    }
+
+    /// How many messages came, since this was last asked, whose senders wanted them delivered later or repeatedly: they are delivered at once, and somebody should say so.
+    pub fn take_unscheduled(&mut self) -> u64 {
+        std::mem::take(&mut self.unscheduled)
     }
 
     /// Takes what was read from the client. Whoever deliberately does not read for a while (flow control) says so with an empty slice, so that the client's silence does not count.
