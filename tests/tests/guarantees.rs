@@ -1,11 +1,11 @@
-//! Every promise of docs/guarantees.md names a test that exists.
+//! Every promise of docs/guarantees.md and every row of docs/recovery.md names a test that exists.
 
 use std::collections::BTreeSet;
 
 use holdfast_tests::workspace;
 
-fn document() -> String {
-    std::fs::read_to_string(workspace().join("docs/guarantees.md")).expect("the document exists")
+fn document(name: &str) -> String {
+    std::fs::read_to_string(workspace().join(name)).expect("the document exists")
 }
 
 /// The tests that a line names: `file::test`.
@@ -18,21 +18,19 @@ fn named(line: &str) -> Vec<(String, String)> {
 
 /// The rows of its tables, headings and rules aside.
 fn rows(text: &str) -> Vec<&str> {
-    let row = |line: &&str| line.starts_with("| ") && !line.starts_with("| promise");
+    let row = |line: &&str| line.starts_with("| ") && !line.starts_with("| promise") && !line.starts_with("| place");
     text.lines().filter(row).collect()
 }
 
-#[test]
-fn every_promise_names_a_test_that_exists() {
-    let text = document();
-    let rows = rows(&text);
-    assert!(rows.len() > 20, "{} promises", rows.len());
+/// Fails unless each row names a test below `directory`, and each test that is named exists.
+fn check(rows: &[&str], directory: &str) {
+    assert!(rows.len() > 20, "{} rows", rows.len());
     for row in rows {
         let tests = named(row);
-        assert!(!tests.is_empty(), "a promise names no test: {row}");
+        assert!(!tests.is_empty(), "a row names no test: {row}");
         for (file, test) in tests {
-            let source =
-                std::fs::read_to_string(workspace().join(&file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+            let path = workspace().join(directory).join(&file);
+            let source = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{file}: {error}"));
             let declaration = format!("#[test]\nfn {test}(");
             let squeezed: String = source.lines().map(|line| format!("{}\n", line.trim())).collect();
             assert!(squeezed.contains(&declaration), "{file} has no test {test}");
@@ -41,8 +39,18 @@ fn every_promise_names_a_test_that_exists() {
 }
 
 #[test]
+fn every_promise_names_a_test_that_exists() {
+    check(&rows(&document("docs/guarantees.md")), "");
+}
+
+#[test]
+fn every_row_of_recovery_names_a_test_that_exists() {
+    check(&rows(&document("docs/recovery.md")), "broker/crates");
+}
+
+#[test]
 fn every_rule_of_the_checker_stands_for_a_promise() {
-    let text = document();
+    let text = document("docs/guarantees.md");
     let source = std::fs::read_to_string(workspace().join("tests/src/history/judge.rs")).expect("the checker exists");
     let rules = source
         .split("pub enum Rule {")

@@ -374,3 +374,88 @@ fn a_start_that_was_overtaken_while_it_read_is_fenced_and_calls_nothing_damage()
     }
     assert!(held_up_while_reading > 5, "{held_up_while_reading}");
 }
+
+/// A history with one sealed epoch and a claim above it that died before its seal.
+fn with_an_unsealed_claim() -> World {
+    let mut world = World::new(FileSystem::Local);
+    let mut first = world.start(settings());
+    world.lead(&mut first);
+    world.kill(first);
+    let mut second = world.start(settings());
+    world.run(Duration::from_secs(5), &mut [&mut second], |brokers| {
+        brokers[0].node.status(world.now()).phase == "fencing earlier epochs"
+    });
+    world.kill(second);
+    assert!(world.storage.files().contains(&names::claim(Epoch(2))));
+    world
+}
+
+/// How the next start ends; `None`: it leads.
+fn next_end(world: &mut World) -> Option<End> {
+    let mut broker = world.start(settings());
+    world.run(Duration::from_secs(20), &mut [&mut broker], |brokers| {
+        brokers[0].node.end().is_some() || brokers[0].node.status(world.now()).role == Role::Leading
+    });
+    broker.node.end().cloned()
+}
+
+#[test]
+fn a_claim_that_died_before_its_seal_is_passed_over_unless_it_may_have_led() {
+    let root_a = Cell::RootA.offset() as usize;
+    let root_b = Cell::RootB.offset() as usize;
+    let identity = Cell::Identity.offset() as usize + 40;
+    type Damage = fn(&mut Vec<u8>, [usize; 3]);
+    let cases: [(&str, Damage, bool); 6] = [
+        ("nothing is wrong", |_, _| {}, true),
+        ("root A is torn, B blank", |claim, [a, ..]| claim[a + 40] = 1, true),
+        ("root A is blank, B torn", |claim, [_, b, _]| claim[b + 40] = 1, false),
+        (
+            "both are torn",
+            |claim, [a, b, _]| (claim[a + 40], claim[b + 40]) = (1, 1),
+            false,
+        ),
+        ("the identity is damaged", |claim, [.., i]| claim[i] ^= 1, false),
+        ("the file is cut off", |claim, _| claim.truncate(4096), false),
+    ];
+    for (what, damage, starts) in cases {
+        let mut world = with_an_unsealed_claim();
+        let path = names::claim(Epoch(2));
+        let mut claim = world.storage.read_file(&path).expect("it is there");
+        damage(&mut claim, [root_a, root_b, identity]);
+        world.storage.write_file(&path, &claim);
+        match next_end(&mut world) {
+            None => assert!(starts, "{what}"),
+            Some(End::Failed(Failure::Damage { file, .. })) => assert!(!starts && file == path, "{what}: {file}"),
+            Some(end) => panic!("{what}: {end:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_leader_whose_own_fence_cell_is_damaged_ends() {
+    let mut world = World::new(FileSystem::Local);
+    let mut broker = world.start(settings());
+    world.lead(&mut broker);
+    assert!(
+        world
+            .storage
+            .flip_bit(&names::claim(Epoch(1)), Cell::Fence.offset() + 40, 3)
+    );
+    assert!(matches!(world.end(&mut broker), End::Failed(Failure::Fenced { .. })));
+}
+
+#[test]
+fn a_file_of_no_epoch_refuses_only_a_first_start() {
+    for stray in ["journal/core", "checkpoints/core"] {
+        let mut world = World::new(FileSystem::Local);
+        world.storage.write_file(stray, b"stray");
+        assert!(
+            matches!(next_end(&mut world), Some(End::Failed(Failure::Damage { .. }))),
+            "{stray}"
+        );
+        let mut world = with_an_unsealed_claim();
+        world.storage.write_file(stray, b"stray");
+        assert!(next_end(&mut world).is_none(), "{stray}");
+        assert!(world.storage.read_file(stray).is_some(), "it is left alone");
+    }
+}
