@@ -54,7 +54,7 @@ pub(crate) struct Leading {
     /// What the two named checkpoints refer to, newest first.
     pub(crate) named: [Option<CheckpointSummary>; 2],
     /// Whether the older named checkpoint, which the start did not need, could be fallen back on.
-    older_check: Option<(CheckpointName, Task<Result<Option<Damage>, Failure>>)>,
+    older_check: Option<OlderCheck>,
     next_checkpoint: u32,
     last_checkpoint: Mark,
     /// Bytes of the history that were replayed at the start.
@@ -78,6 +78,12 @@ pub(crate) struct Pulse {
     pub(crate) beats: u64,
     pub(crate) in_flight: Option<Task<Result<BootTime, Failure>>>,
     pub(crate) next: BootTime,
+}
+
+/// A look at the older checkpoint under way; it comes to what is damaged there.
+struct OlderCheck {
+    name: CheckpointName,
+    task: Task<Result<Option<Damage>, Failure>>,
 }
 
 /// An update of the root on its way: what will be in force, and what follows from that.
@@ -143,9 +149,9 @@ impl Leading {
             settings.ballast_bytes,
             now,
         );
-        let older_check = started.unread.map(|unread| {
-            let name = unread.checkpoint;
-            (name, Task::new(look_at_older(files.clone(), started.claim, unread)))
+        let older_check = started.unread.map(|unread| OlderCheck {
+            name: unread.checkpoint,
+            task: Task::new(look_at_older(files.clone(), started.claim, unread)),
         });
         Leading {
             clock,
@@ -454,7 +460,7 @@ impl Leading {
 
     /// The start did not wait for this: what is found is told as long as that checkpoint is named.
     fn check_older_checkpoint(&mut self) -> Result<(), Failure> {
-        let Some((name, task)) = &mut self.older_check else {
+        let Some(OlderCheck { name, task }) = &mut self.older_check else {
             return Ok(());
         };
         let Some(result) = task.poll() else { return Ok(()) };
