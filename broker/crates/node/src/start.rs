@@ -120,16 +120,8 @@ pub(crate) async fn start(context: StartContext) -> Result<Started, Failure> {
             break;
         }
     }
-    if let Some(leader) = &predecessor
-        && leader.root.format_version > FORMAT_VERSION
-    {
-        return Err(Failure::unfit(
-            format!(
-                "the data directory has format version {}, and this build reads up to {FORMAT_VERSION}",
-                leader.root.format_version
-            ),
-            "start a newer build",
-        ));
+    if let Some(leader) = &predecessor {
+        refuse_newer_format(&leader.root)?;
     }
 
     let plan = plan(&context, predecessor.as_ref()).await?;
@@ -203,6 +195,20 @@ pub(crate) async fn start(context: StartContext) -> Result<Started, Failure> {
 const OTHER_DIRECTORY: &str =
     "choose a directory on a local disk; --shared-unknown leads here all the same, at your own risk";
 
+/// Refuses what a newer build wrote.
+fn refuse_newer_format(root: &Root) -> Result<(), Failure> {
+    if root.format_version > FORMAT_VERSION {
+        return Err(Failure::unfit(
+            format!(
+                "the data directory has format version {}, and this build reads up to {FORMAT_VERSION}",
+                root.format_version
+            ),
+            "start a newer build",
+        ));
+    }
+    Ok(())
+}
+
 /// Step 0: everything that can fail is done before anybody is fenced.
 async fn prepare(context: &StartContext) -> Result<(), Failure> {
     context.phase("checking the data directory");
@@ -266,6 +272,10 @@ async fn link_when_silent(
         // Files first, then claims: a claim is there before the first file of its epoch.
         let found = Found::list(files).await?;
         let survey = survey(context).await?;
+        // Before anybody is waited for, and fenced.
+        if let Some(leader) = &survey.leader {
+            refuse_newer_format(&leader.root)?;
+        }
         // Before anybody claims: a claim of ours would explain files that it did not write.
         refuse_unexplained(context, &found, &survey).await?;
         let seen = wait_for_silence(context, &survey).await?;

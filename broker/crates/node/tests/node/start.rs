@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leadership::{Cell, names};
+use leadership::{Cell, CellState, FORMAT_VERSION, Root, names};
 use message::Epoch;
 use node::{End, Failure, Role, Settings};
 use platform::FileSystem;
@@ -12,6 +12,34 @@ use crate::world::{Broker, World, settings};
 
 fn epoch(world: &World, broker: &Broker) -> Option<Epoch> {
     broker.node.status(world.now()).epoch
+}
+
+#[test]
+fn a_directory_of_a_newer_format_is_refused_and_its_leader_not_fenced() {
+    let mut world = World::new(FileSystem::Local);
+    let mut first = world.start(settings());
+    world.lead(&mut first);
+    world.kill(first);
+    let claim = names::claim(Epoch(1));
+    let mut content = world.storage.read_file(&claim).expect("it led");
+    let place = |cell: Cell| cell.offset() as usize..cell.offset() as usize + platform::BLOCK_BYTES;
+    let block = bytes::Bytes::copy_from_slice(&content[place(Cell::RootA)]);
+    let CellState::Valid(mut root) = Root::decode(&block, None) else {
+        panic!("root A is whole");
+    };
+    root.format_version = FORMAT_VERSION + 1;
+    for cell in [Cell::RootA, Cell::RootB] {
+        content[place(cell)].copy_from_slice(&root.encode().unwrap());
+    }
+    world.storage.write_file(&claim, &content);
+    let mut older = world.start(settings());
+    let end = world.end(&mut older);
+    assert!(
+        matches!(&end, End::Failed(Failure::Unfit { what, .. }) if what.contains("format version 2")),
+        "{end:?}"
+    );
+    assert_eq!(world.storage.read_file(&claim), Some(content), "nobody was fenced");
+    assert_eq!(world.storage.read_file(&names::claim(Epoch(2))), None, "nobody claimed");
 }
 
 #[test]
