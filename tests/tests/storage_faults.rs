@@ -105,11 +105,6 @@ fn failed_sync_ends_the_broker_and_nothing_confirmed_is_lost() {
 
 #[test]
 fn full_file_system_holds_sends_up_and_takes_acknowledgements_and_loses_nothing() {
-    // Open: it does not drain within its time (docs/status.md). The same rule on a simulated disk is shown by broker/crates/node/tests/node/space.rs.
-    if std::env::var("HOLDFAST_TEST_LEVEL").as_deref() != Ok("long") {
-        eprintln!("SKIPPED: full_file_system…: not finished; run it with scripts/test --long tests");
-        return;
-    }
     let small = match SmallFileSystem::mount(40 << 20) {
         Ok(small) => small,
         Err(why) => return why.skip("full_file_system_holds_sends_up_and_takes_acknowledgements_and_loses_nothing"),

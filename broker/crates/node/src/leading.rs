@@ -15,7 +15,7 @@ use journal::{
 };
 use leadership::{Cell, Goodbye, GoodbyeReason, Heartbeat, Root, SEALED_URGENT};
 use mutant::Mutant;
-use platform::{BootTime, DiskError, DiskErrorKind, FileId, Files, Now, Task};
+use platform::{BootTime, DiskErrorKind, FileId, Files, Now, Task};
 use record::{BatchPosition, CheckpointName, Image, Store};
 
 use crate::claims;
@@ -57,6 +57,8 @@ pub(crate) struct Leading {
     older_check: Option<OlderCheck>,
     next_checkpoint: u32,
     last_checkpoint: Mark,
+    /// The last checkpoint found no space.
+    checkpoint_refused: bool,
     /// Bytes of the history that were replayed at the start.
     replayed_bytes: u64,
     /// Full segments whose descriptors, and with them locks, are being closed.
@@ -68,8 +70,11 @@ pub(crate) struct Leading {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Between two checkpoints while persistent sends are refused for want of space.
+/// Between two checkpoints while space is short.
 const CHECKPOINT_INTERVAL_WHEN_FULL: Duration = Duration::from_secs(1);
+
+/// While space is short, a checkpoint is taken at the latest when this share of a segment was written.
+const CHECKPOINTS_PER_SEGMENT_WHEN_FULL: u64 = 8;
 
 /// The pulse that a start hands over: two beats of one owner are never in flight together.
 pub(crate) struct Pulse {
@@ -107,7 +112,7 @@ enum Checkpointing {
         image: Image,
         start: ReplayStart,
     },
-    Writing(Task<Result<Written, DiskError>>),
+    Writing(Task<Result<Option<Written>, Failure>>),
     /// Waiting for the root that names it.
     Naming,
     Deleting(Task<Result<(), Failure>>),
@@ -178,6 +183,7 @@ impl Leading {
                 bytes: 0,
             },
             replayed_bytes: started.replayed.1,
+            checkpoint_refused: false,
             closing: Vec::new(),
             goodbye: Goodbyes::NotAsked,
             space,
@@ -262,7 +268,7 @@ impl Leading {
             .oldest_operation()
             .map(|since| since + self.settings.storage_stall_max);
         let checkpoint = matches!(self.checkpoint, Checkpointing::Idle)
-            .then(|| self.last_checkpoint.at + self.settings.checkpoint_interval)
+            .then(|| self.last_checkpoint.at + self.checkpoint_interval())
             .filter(|at| *at > now.boot);
         [engine, beat, stall, checkpoint, look, self.journal.next_deadline()]
             .into_iter()
@@ -384,6 +390,7 @@ impl Leading {
         match change {
             Change::Announce(segment) => self.journal.add_segment(segment.number, segment.file, segment.length),
             Change::Name(written) => {
+                self.checkpoint_refused = false;
                 self.engine.stored(&written.references);
                 self.named = [Some(written.summary), self.named[0].take()];
                 let plan = deletion::Plan {
@@ -426,23 +433,21 @@ impl Leading {
                         owners: self.journal.owners().clone(),
                         previous: self.named[0].clone(),
                     };
-                    let writing = journal::write_checkpoint(self.files.clone(), request);
-                    self.checkpoint = Checkpointing::Writing(Task::new(writing));
+                    self.checkpoint = Checkpointing::Writing(Task::new(write_checkpoint(self.files.clone(), request)));
                 }
-                Checkpointing::Writing(task) => {
-                    match task.poll() {
-                        None => return Ok(()),
-                        Some(Ok(written)) => {
-                            self.changes.push_back(Change::Name(Box::new(written)));
-                            self.checkpoint = Checkpointing::Naming;
-                        }
-                        // Tried again under a new name when the next one is due; the deletion behind it removes what this one left.
-                        Some(Err(error)) if error.kind == DiskErrorKind::NoSpace => {
-                            self.checkpoint = Checkpointing::Idle
-                        }
-                        Some(Err(error)) => return Err(Failure::Disk(error)),
+                Checkpointing::Writing(task) => match task.poll() {
+                    None => return Ok(()),
+                    Some(Ok(Some(written))) => {
+                        self.changes.push_back(Change::Name(Box::new(written)));
+                        self.checkpoint = Checkpointing::Naming;
                     }
-                }
+                    Some(Ok(None)) => {
+                        self.checkpoint_refused = true;
+                        self.space.ballast_was_released();
+                        self.checkpoint = Checkpointing::Idle
+                    }
+                    Some(Err(failure)) => return Err(failure),
+                },
                 Checkpointing::Naming => return Ok(()),
                 Checkpointing::Deleting(task) => {
                     let Some(result) = task.poll() else { return Ok(()) };
@@ -486,20 +491,54 @@ impl Leading {
 
     fn checkpoint_is_due(&self, now: Now) -> bool {
         let (last, next) = (self.last_checkpoint, self.mark(now));
+        let has_passed = now.boot.since(last.at) >= self.checkpoint_interval();
+        if self.lacks_space() {
+            // Only a checkpoint lets segments go, and only when both named ones lie beyond them. So none waits for a record that nobody can send, and none is late: once the last segment is
+            // full of acknowledgements, what they let go could not be confirmed any more.
+            let share = u64::from(self.settings.journal.segment_bytes) / CHECKPOINTS_PER_SEGMENT_WHEN_FULL;
+            let is_urgent = self.another_lets_segments_go() || next.bytes - last.bytes >= share;
+            return !self.is_held_twice() && (has_passed || is_urgent && !self.checkpoint_refused);
+        }
         if self.root.sealed.len() >= SEALED_URGENT / 2 && self.named.iter().any(Option::is_none) {
             return true;
         }
-        // On a full disk only a checkpoint lets segments go: the next one is taken as soon as something was consumed.
-        let interval = match self.space.sends {
-            Sends::GoOn => self.settings.checkpoint_interval,
-            Sends::BelowWatermark | Sends::StoreLimit | Sends::LastSegment => {
-                self.settings.checkpoint_interval.min(CHECKPOINT_INTERVAL_WHEN_FULL)
-            }
-        };
         next.records > last.records
-            && (now.boot.since(last.at) >= interval
+            && (has_passed
                 || next.records - last.records >= self.settings.checkpoint_records
                 || next.bytes - last.bytes >= self.settings.checkpoint_bytes)
+    }
+
+    /// Time between two checkpoints.
+    fn checkpoint_interval(&self) -> Duration {
+        if self.lacks_space() {
+            self.settings.checkpoint_interval.min(CHECKPOINT_INTERVAL_WHEN_FULL)
+        } else {
+            self.settings.checkpoint_interval
+        }
+    }
+
+    /// Whether space is short: for persistent sends, or for the last checkpoint.
+    fn lacks_space(&self) -> bool {
+        let sends_stopped = match self.space.sends {
+            Sends::GoOn => false,
+            Sends::BelowWatermark | Sends::StoreLimit | Sends::LastSegment => true,
+        };
+        sends_stopped || self.checkpoint_refused
+    }
+
+    /// Whether the newer checkpoint needs fewer segments than the older one, which another would replace.
+    fn another_lets_segments_go(&self) -> bool {
+        match &self.named {
+            [Some(newer), Some(older)] => newer.lowest_segment > older.lowest_segment,
+            [Some(_), None] => true,
+            [None, _] => false,
+        }
+    }
+
+    /// Whether both named checkpoints hold every record: then another one would let nothing go.
+    fn is_held_twice(&self) -> bool {
+        let older = self.named[1].as_ref();
+        older.is_some_and(|older| older.through >= self.journal.appended())
     }
 
     fn say_goodbye(&mut self) -> Result<bool, Failure> {
@@ -565,6 +604,18 @@ async fn look_at_older(files: Files, claim: OwnClaim, unread: UnreadPieces) -> R
             heartbeat::read_own_fence(&files, claim.file, claim.nonce).await?;
             Ok(Some(damage))
         }
+    }
+}
+
+/// Writes a checkpoint. Without space for it there is none (`None`), and the ballast's space is given back for the next.
+async fn write_checkpoint(files: Files, request: CheckpointRequest) -> Result<Option<Written>, Failure> {
+    match journal::write_checkpoint(files.clone(), request).await {
+        Ok(written) => Ok(Some(written)),
+        Err(error) if error.kind == DiskErrorKind::NoSpace => {
+            segments::release_ballast(&files).await?;
+            Ok(None)
+        }
+        Err(error) => Err(Failure::Disk(error)),
     }
 }
 

@@ -79,6 +79,11 @@ impl SpaceWatch {
         Ok(std::mem::replace(&mut self.sends, sends) != sends)
     }
 
+    /// The ballast was given up for something that found no space.
+    pub(crate) fn ballast_was_released(&mut self) {
+        self.ballast_is_whole = self.ballast_bytes == 0;
+    }
+
     /// When the next look is due.
     pub(crate) fn next_deadline(&self) -> Option<BootTime> {
         self.looking.is_none().then_some(self.next_look)
@@ -87,7 +92,7 @@ impl SpaceWatch {
     /// Sets the ballast aside, once there is room for it beside everything else.
     fn fill_ballast(&mut self, state: &SpaceState) {
         if self.shortage.refused.get() {
-            self.ballast_is_whole = self.ballast_bytes == 0;
+            self.ballast_was_released();
         }
         let room = state.available_bytes
             > self.ballast_bytes + journal::watermark_bytes(state.total_bytes, self.segment_bytes);

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use platform::{Blocks, Class, DiskError, FileId, Files, Open};
+use platform::{Blocks, Class, DiskError, DiskErrorKind, FileId, Files, Open};
 use record::{CheckpointName, Image, PieceContent, PieceKey, PieceReference, SegmentNumber};
 
 use super::index::{self, CheckpointSummary, Index};
@@ -43,16 +43,32 @@ pub struct Written {
 
 /// Writes a checkpoint and syncs it and its directory.
 ///
-/// Fails with what the disk says; then the name is spent, and the next attempt takes another number. `Exists` means that a foreign file has the name.
+/// Fails with what the disk says; then the name is spent, and the next attempt takes another number. `Exists` means that a foreign file has the name. After `NoSpace` nothing of it is left:
+/// a full disk fails many checkpoints, and what they leave would take the space that the next one needs.
 pub async fn write_checkpoint(files: Files, request: CheckpointRequest) -> Result<Written, DiskError> {
     let mut pieces = Output::new(&files, names::pieces(request.name));
     let mut index = Output::new(&files, names::checkpoint(request.name));
     let written = write(&files, request, &mut pieces, &mut index).await;
-    // After a failure too: a full disk fails many checkpoints.
+    let made = [&pieces, &index].map(|output| output.file.map(|_| output.path.clone()));
     let closed = (pieces.close().await, index.close().await);
+    if let Err(error) = &written
+        && error.kind == DiskErrorKind::NoSpace
+    {
+        for path in made.into_iter().flatten() {
+            discard(&files, &path).await?;
+        }
+    }
     let written = written?;
     closed.0.and(closed.1)?;
     Ok(written)
+}
+
+/// Takes back a file whose name nothing knows and nothing will take again.
+async fn discard(files: &Files, path: &str) -> Result<(), DiskError> {
+    match files.unlink(path).await {
+        Err(error) if error.kind != DiskErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 async fn write(

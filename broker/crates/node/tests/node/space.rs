@@ -6,8 +6,17 @@ use crate::world::{World, settings};
 
 /// Sends persistent messages of 40 KiB until one is refused; gives how many were confirmed, and the refusal.
 fn fill(world: &World, broker: &mut crate::world::Broker, client: &mut crate::world::Client) -> (u32, String) {
-    let body = "x".repeat(40 << 10);
-    for number in 1..1000 {
+    fill_with(world, broker, client, 40 << 10)
+}
+
+fn fill_with(
+    world: &World,
+    broker: &mut crate::world::Broker,
+    client: &mut crate::world::Client,
+    body_bytes: usize,
+) -> (u32, String) {
+    let body = "x".repeat(body_bytes);
+    for number in 1..10_000 {
         let frame = format!("SEND\ndestination:/queue/Q\npersistent:true\nreceipt:r{number}\n\n{body}");
         world.say(broker, client, &frame);
         let answer = world.listen(broker, client, "\0");
@@ -29,6 +38,7 @@ fn on_a_full_disk_sends_are_refused_acknowledgements_go_on_and_space_heals_it() 
     let (sent, refusal) = fill(&world, &mut broker, &mut producer);
     assert!(sent > 10, "{sent}");
     assert!(refusal.contains("Persistent store is Full"), "{refusal}");
+    assert!(broker.node.status(world.now()).sends_refused);
 
     let mut consumer = world.client(&mut broker);
     world.say(
@@ -45,7 +55,6 @@ fn on_a_full_disk_sends_are_refused_acknowledgements_go_on_and_space_heals_it() 
     world.say(&mut broker, &mut consumer, "UNSUBSCRIBE\nid:1\nreceipt:done\n\n");
     world.listen(&mut broker, &mut consumer, "receipt-id:done");
     assert!(broker.node.end().is_none());
-    assert!(broker.node.status(world.now()).sends_refused);
 
     world.storage.set_capacity(None);
     world.run(std::time::Duration::from_secs(3), &mut [&mut broker], |_| false);
@@ -88,4 +97,138 @@ fn a_broker_starts_on_a_full_disk_by_its_ballast() {
     let mut client = world.client(&mut second);
     world.say(&mut second, &mut client, "SUBSCRIBE\nid:1\ndestination:/queue/Q\n\n");
     assert!(world.listen(&mut second, &mut client, "MESSAGE").contains("kept"));
+}
+
+/// Room for a ballast, and for the checkpoints that consuming asks for.
+fn with_ballast() -> node::Settings {
+    node::Settings {
+        ballast_bytes: 1 << 20,
+        ..settings()
+    }
+}
+
+/// Takes everything that waits with one acknowledgement, so that nothing is recorded afterwards.
+fn drain(world: &World, broker: &mut crate::world::Broker, count: u32) {
+    let mut consumer = world.client(broker);
+    let subscribe = "SUBSCRIBE\nid:1\ndestination:/queue/Q\nack:client\nactivemq.prefetchSize:1000\n\n";
+    world.say(broker, &mut consumer, subscribe);
+    let mut seen = String::new();
+    while seen.matches("\nack:").count() < count as usize {
+        seen.push_str(&world.listen(broker, &mut consumer, "\0"));
+    }
+    let (_, last) = seen.rsplit_once("\nack:").expect("a 1.2 delivery has an ack header");
+    let id = last.lines().next().expect("it is followed by a line end");
+    world.say(broker, &mut consumer, &format!("ACK\nid:{id}\nreceipt:taken\n\n"));
+    world.listen(broker, &mut consumer, "receipt-id:taken");
+}
+
+/// Whether a persistent send is confirmed within ten seconds, tried again while it is refused.
+fn sends_go_on(world: &World, broker: &mut crate::world::Broker) -> bool {
+    let mut producer = world.client(broker);
+    (0..10).any(|number| {
+        world.run(std::time::Duration::from_secs(1), &mut [&mut *broker], |_| false);
+        world.say(
+            broker,
+            &mut producer,
+            &format!("SEND\ndestination:/queue/Q\npersistent:true\nreceipt:again{number}\n\nx"),
+        );
+        world.listen(broker, &mut producer, "\0").starts_with("RECEIPT")
+    })
+}
+
+#[test]
+fn what_consuming_leaves_behind_on_a_full_disk_is_given_back_though_nothing_is_recorded_afterwards() {
+    let mut world = World::new(FileSystem::Local);
+    let mut broker = world.start(with_ballast());
+    world.lead(&mut broker);
+    world.storage.set_capacity(Some(6 << 20));
+    let mut producer = world.client(&mut broker);
+    let (sent, _) = fill(&world, &mut broker, &mut producer);
+    drain(&world, &mut broker, sent);
+    assert!(
+        sends_go_on(&world, &mut broker),
+        "{:?}",
+        broker.node.status(world.now())
+    );
+}
+
+#[test]
+fn a_checkpoint_that_found_no_space_is_taken_again_when_there_is_some() {
+    let mut world = World::new(FileSystem::Local);
+    let mut broker = world.start(settings());
+    world.lead(&mut broker);
+    world.storage.set_capacity(Some(6 << 20));
+    let mut producer = world.client(&mut broker);
+    let (sent, _) = fill(&world, &mut broker, &mut producer);
+    // Somebody else takes the rest, so that the checkpoints behind what is consumed now find no space.
+    let space = world.storage.space();
+    world.storage.set_capacity(Some(space.total - space.available));
+    drain(&world, &mut broker, sent);
+    world.run(std::time::Duration::from_secs(10), &mut [&mut broker], |_| false);
+    assert!(broker.node.status(world.now()).sends_refused);
+
+    world.storage.set_capacity(Some(space.total));
+    assert!(
+        sends_go_on(&world, &mut broker),
+        "{:?}",
+        broker.node.status(world.now())
+    );
+}
+
+#[test]
+fn on_a_disk_that_others_filled_the_ballast_gives_a_checkpoint_its_space() {
+    let mut world = World::new(FileSystem::Local);
+    let mut broker = world.start(with_ballast());
+    world.lead(&mut broker);
+    world.storage.set_capacity(Some(6 << 20));
+    let mut producer = world.client(&mut broker);
+    let (sent, _) = fill(&world, &mut broker, &mut producer);
+    let space = world.storage.space();
+    let filled = space.total - space.available;
+    world.storage.set_capacity(Some(filled));
+    drain(&world, &mut broker, sent);
+    assert!(
+        sends_go_on(&world, &mut broker),
+        "{:?}",
+        broker.node.status(world.now())
+    );
+}
+
+#[test]
+fn acknowledgements_that_take_more_space_than_the_reserve_still_drain_a_full_disk() {
+    let mut world = World::new(FileSystem::Local);
+    let mut broker = world.start(settings());
+    world.lead(&mut broker);
+    world.storage.set_capacity(Some(8 << 20));
+    let mut producer = world.client(&mut broker);
+    // A message takes two blocks and its acknowledgement one: together they take half of what the messages do, and less than that is left.
+    let (sent, _) = fill_with(&world, &mut broker, &mut producer, 4 << 10);
+    let reserve = world.storage.space().available + u64::from(2 * settings().journal.segment_bytes);
+    assert!(u64::from(sent) * 4096 > reserve, "{sent} messages, {reserve} bytes");
+    let mut consumer = world.client(&mut broker);
+    world.say(
+        &mut broker,
+        &mut consumer,
+        "SUBSCRIBE\nid:1\ndestination:/queue/Q\nack:client-individual\nactivemq.prefetchSize:1\n\n",
+    );
+    for number in 0..sent {
+        let delivery = world.listen(&mut broker, &mut consumer, "\0");
+        let (_, rest) = delivery.split_once("\nack:").expect("a 1.2 delivery has an ack header");
+        let id = rest.lines().next().expect("it is followed by a line end");
+        world.say(
+            &mut broker,
+            &mut consumer,
+            &format!("ACK\nid:{id}\nreceipt:{number}.\n\n"),
+        );
+        if number + 1 < sent {
+            world.comes(&mut broker, &mut consumer, &format!("receipt-id:{number}.\n"));
+        } else {
+            world.listen(&mut broker, &mut consumer, &format!("receipt-id:{number}."));
+        }
+    }
+    assert!(
+        sends_go_on(&world, &mut broker),
+        "{:?}",
+        broker.node.status(world.now())
+    );
 }
