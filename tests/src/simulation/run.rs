@@ -458,8 +458,9 @@ impl Run<'_> {
 
 /// What a broker that is well may say after what was done to it.
 pub(crate) fn is_excused_notice(text: &str) -> bool {
-    // A claim that died between its seal and its first beat; writes that were torn when their process died.
+    // A claim that died between its seal and its first beat; writes that were torn when their process died; a disk that is full by being small.
     [
+        "persistent sends are refused from the beginning",
         "heartbeat cell is blank",
         "nothing shows it as confirmed",
         "one of the two root cells is damaged",

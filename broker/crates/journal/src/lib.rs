@@ -43,7 +43,8 @@ pub use settings::{
     SEGMENT_BYTES, WRITES_IN_FLIGHT,
 };
 pub use space::{
-    BALLAST_EXTRA_BYTES, NO_PRACTICAL_LIMIT_BYTES, Reservation, STORE_LIMIT_PERCENT, Sends, SpaceState,
-    WATERMARK_PERCENT, ballast_bytes, reservation, store_limit_bytes, watermark_bytes,
+    BALLAST_EXTRA_BYTES, NO_PRACTICAL_LIMIT_BYTES, Reservation, START_BYTES, STORE_LIMIT_PERCENT, Sends, SpaceState,
+    WATERMARK_PERCENT, ballast_bytes, reservation, smallest_file_system_bytes, smallest_sending_file_system_bytes,
+    store_limit_bytes, watermark_bytes,
 };
 pub use writer::{Handled, Journal, JournalFailure, JournalStart};

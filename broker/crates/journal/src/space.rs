@@ -45,6 +45,21 @@ pub fn ballast_bytes(segment_bytes: u32) -> u64 {
     2 * u64::from(segment_bytes) + BALLAST_EXTRA_BYTES
 }
 
+/// The smallest file system on which a store can begin: a claim and one segment. On a smaller one no waiting helps.
+pub fn smallest_file_system_bytes(segment_bytes: u32) -> u64 {
+    u64::from(segment_bytes) + START_BYTES
+}
+
+/// What a start takes beside its first segment: a claim, directories, a marker.
+pub const START_BYTES: u64 = 64 << 10;
+
+/// The smallest file system on which persistent sends are ever taken: the ballast, two segments that are always there and one to fill fit under the store's limit, and the watermark stays free.
+pub fn smallest_sending_file_system_bytes(segment_bytes: u32, ballast_bytes: u64) -> u64 {
+    let store = ballast_bytes + 3 * u64::from(segment_bytes);
+    let under_limit = store * 100 / STORE_LIMIT_PERCENT;
+    under_limit.max(store + watermark_bytes(0, segment_bytes))
+}
+
 /// What is known of space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpaceState {
@@ -169,5 +184,23 @@ mod tests {
         assert_eq!(watermark_bytes(GIB, 64 << 20), 128 << 20);
         assert_eq!(watermark_bytes(1000 * GIB, 64 << 20), 10 * GIB);
         assert_eq!(ballast_bytes(64 << 20), (128 + 16) << 20);
+    }
+
+    #[test]
+    fn on_the_smallest_sending_file_system_sends_go_on_with_three_segments_and_the_ballast() {
+        for segment_bytes in [4 << 20, 64 << 20, 1 << 30] {
+            let ballast = ballast_bytes(segment_bytes);
+            let total_bytes = smallest_sending_file_system_bytes(segment_bytes, ballast) + 100;
+            let store_bytes = ballast + 3 * u64::from(segment_bytes);
+            let state = SpaceState {
+                available_bytes: total_bytes - store_bytes,
+                total_bytes,
+                store_bytes: store_bytes - 1,
+                segment_bytes,
+                free_segments: 1,
+                segment_refused: false,
+            };
+            assert_eq!(state.sends(), Sends::GoOn);
+        }
     }
 }

@@ -61,15 +61,27 @@ pub(crate) async fn discard(files: &Files, epoch: Epoch, number: SegmentNumber) 
     }
 }
 
-/// Gives the ballast's space back to the file system.
-pub(crate) async fn release_ballast(files: &Files) -> Result<(), Failure> {
-    let (file, _) = match files.open(names::BALLAST, Class::Plain, Open::Write).await {
+/// Gives the ballast's space back to the file system. `false`: it had none.
+pub(crate) async fn release_ballast(files: &Files) -> Result<bool, Failure> {
+    let (file, length) = match files.open(names::BALLAST, Class::Plain, Open::Write).await {
         Ok(opened) => opened,
-        Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(Failure::Disk(error)),
     };
     files.set_length(file, 0).await.map_err(Failure::Disk)?;
-    files.close(file).await.map_err(Failure::Disk)
+    files.close(file).await.map_err(Failure::Disk)?;
+    Ok(length > 0)
+}
+
+/// Bytes that the ballast holds.
+pub(crate) async fn ballast_bytes(files: &Files) -> Result<u64, Failure> {
+    let (file, length) = match files.open(names::BALLAST, Class::Plain, Open::Read).await {
+        Ok(opened) => opened,
+        Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(Failure::Disk(error)),
+    };
+    files.close(file).await.map_err(Failure::Disk)?;
+    Ok(length)
 }
 
 /// Sets the ballast's space aside, if it is not; a disk too full for it is left alone. Gives whether it is whole.

@@ -234,7 +234,46 @@ async fn prepare(context: &StartContext) -> Result<(), Failure> {
     for directory in [names::EPOCHS, names::JOURNAL, names::CHECKPOINTS] {
         files.create_directory(directory).await.map_err(Failure::Disk)?;
     }
-    files.sync_directory("").await.map_err(Failure::Disk)
+    files.sync_directory("").await.map_err(Failure::Disk)?;
+    wait_for_space(context).await
+}
+
+/// Returns when there is room for a claim and the first segment, the ballast's included. Waited for before anything is claimed: a full disk is not a failure, and a start that ends for want of
+/// space would leave a claim behind each time.
+async fn wait_for_space(context: &StartContext) -> Result<(), Failure> {
+    let files = &context.files;
+    let segment_bytes = context.settings.journal.segment_bytes;
+    let needed = journal::smallest_file_system_bytes(segment_bytes);
+    loop {
+        let space = files.space().await.map_err(Failure::Disk)?;
+        if journal::reservation(space.total) == journal::Reservation::SizeOnly {
+            return Ok(());
+        }
+        if space.total < needed {
+            return Err(Failure::Unfit(format!(
+                "the file system of the data directory has {} MiB in all, and one segment takes {} MiB: choose a larger one, or set `journal.segment_bytes` (--journal-segment-bytes) lower",
+                space.total >> 20,
+                segment_bytes >> 20
+            )));
+        }
+        if space.available + segments::ballast_bytes(files).await? >= needed {
+            let sending = journal::smallest_sending_file_system_bytes(segment_bytes, context.settings.ballast_bytes);
+            if space.total < sending {
+                context.progress.borrow_mut().warnings.push(format!(
+                    "the file system of the data directory has {} MiB in all: too small for segments of {} MiB and a ballast of {} MiB, so persistent sends are refused from the beginning. Give it at least {} MiB, or set `journal.segment_bytes` (--journal-segment-bytes) lower",
+                    space.total >> 20,
+                    segment_bytes >> 20,
+                    context.settings.ballast_bytes >> 20,
+                    sending.div_ceil(1 << 20)
+                ));
+            }
+            return Ok(());
+        }
+        context.phase("waiting for space: the file system of the data directory has no room for a segment");
+        files
+            .sleep_until(files.now().boot + context.settings.poll_interval)
+            .await;
+    }
 }
 
 /// Step 1: a complete claim under the number after the highest known one, while nobody who leads gives a sign of life.
@@ -567,7 +606,7 @@ async fn plan(context: &StartContext, predecessor: Option<&Leader>) -> Result<Re
     })
 }
 
-/// Makes the first segment; where the disk is full, the ballast gives its space.
+/// Makes the first segment; where the disk is full, the ballast gives its space. When somebody else took even that since the start began, it waits.
 async fn create_first_segment(
     context: &StartContext,
     epoch: Epoch,
@@ -575,13 +614,19 @@ async fn create_first_segment(
 ) -> Result<segments::Segment, Failure> {
     let files = &context.files;
     let bytes = context.settings.journal.segment_bytes;
-    match segments::create(files.clone(), epoch, number, bytes).await {
-        Err(Failure::Disk(error)) if error.kind == DiskErrorKind::NoSpace => {
-            segments::release_ballast(files).await?;
-            segments::discard(files, epoch, number).await?;
-            segments::create(files.clone(), epoch, number, bytes).await
+    loop {
+        match segments::create(files.clone(), epoch, number, bytes).await {
+            Err(Failure::Disk(error)) if error.kind == DiskErrorKind::NoSpace => {
+                segments::discard(files, epoch, number).await?;
+                if !segments::release_ballast(files).await? {
+                    context.phase("waiting for space: the file system of the data directory has no room for a segment");
+                    files
+                        .sleep_until(files.now().boot + context.settings.poll_interval)
+                        .await;
+                }
+            }
+            result => return result,
         }
-        result => result,
     }
 }
 

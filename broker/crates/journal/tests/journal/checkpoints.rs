@@ -649,11 +649,11 @@ fn a_large_checkpoint_is_written_and_read_in_steps() {
 }
 
 #[test]
-fn a_failed_checkpoint_leaves_no_descriptor_behind_and_the_next_number_succeeds() {
+fn a_checkpoint_without_space_leaves_no_descriptor_and_no_byte_behind_and_the_next_number_succeeds() {
     let mut rig = Rig::new(SMALL);
     let tickets = [rig.append_message(10)];
     rig.settle().expect("nobody fences this epoch");
-    let open = rig.machine.disk.open_files();
+    let (open, paths) = (rig.machine.disk.open_files(), rig.machine.disk.paths());
     for (number, after) in [(1, 0), (2, 1)] {
         let request = CheckpointRequest {
             name: name(1, number),
@@ -672,6 +672,7 @@ fn a_failed_checkpoint_leaves_no_descriptor_behind_and_the_next_number_succeeds(
         let failed = rig.machine.run(async move { write_checkpoint(files, request).await });
         assert_eq!(failed.expect_err("the disk is full").kind, DiskErrorKind::NoSpace);
         assert_eq!(rig.machine.disk.open_files(), open);
+        assert_eq!(rig.machine.disk.paths(), paths);
     }
     rig.machine.disk.heal();
     let written = write(&rig, name(1, 3), vec![page(1, &tickets)], None);

@@ -232,3 +232,49 @@ fn acknowledgements_that_take_more_space_than_the_reserve_still_drain_a_full_dis
         broker.node.status(world.now())
     );
 }
+
+#[test]
+fn a_start_on_a_full_disk_without_ballast_claims_nothing_waits_and_goes_on_when_there_is_space() {
+    let mut world = World::new(FileSystem::Local);
+    let mut first = world.start(settings());
+    world.lead(&mut first);
+    world.run(std::time::Duration::from_secs(2), &mut [&mut first], |_| false);
+    world.kill(first);
+    let space = world.storage.space();
+    world.storage.set_capacity(Some(space.total - space.available));
+
+    let mut second = world.start(settings());
+    world.run(std::time::Duration::from_secs(5), &mut [&mut second], |_| false);
+    let status = second.node.status(world.now());
+    assert!(second.node.end().is_none(), "{:?}", second.node.end());
+    assert_eq!(status.epoch, None, "it has claimed");
+    assert!(status.phase.contains("waiting for space"), "{}", status.phase);
+
+    world.storage.set_capacity(None);
+    world.lead(&mut second);
+}
+
+#[test]
+fn a_file_system_that_is_too_small_for_a_segment_is_refused_with_its_size_and_nothing_is_claimed() {
+    let mut world = World::new(FileSystem::Local);
+    world.storage.set_capacity(Some(200 << 10));
+    let mut broker = world.start(settings());
+    match world.end(&mut broker) {
+        node::End::Failed(node::Failure::Unfit(text)) => assert!(text.contains("journal.segment_bytes"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(broker.node.status(world.now()).epoch, None);
+}
+
+#[test]
+fn a_file_system_on_which_sends_can_never_go_on_is_warned_of_at_the_start() {
+    let mut world = World::new(FileSystem::Local);
+    world.storage.set_capacity(Some(700 << 10));
+    let mut broker = world.start(settings());
+    world.lead(&mut broker);
+    let warnings = broker.node.status(world.now()).warnings;
+    assert!(
+        warnings.iter().any(|text| text.contains("refused from the beginning")),
+        "{warnings:?}"
+    );
+}

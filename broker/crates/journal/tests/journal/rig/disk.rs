@@ -236,6 +236,10 @@ impl State {
                 self.log.push(format!("sync directory {path}"));
                 Ok(Outcome::Done)
             }
+            Operation::Unlink { path } => match self.files.remove(&path) {
+                Some(_) => Ok(Outcome::Done),
+                None => Err(error(DiskErrorKind::NotFound, "unlink", &path)),
+            },
             Operation::List { path } => {
                 let prefix = format!("{path}/");
                 let names = self.files.keys().filter_map(|name| name.strip_prefix(&prefix));
