@@ -1,0 +1,251 @@
+//! Measures how long a broker takes from its start until it serves, with many messages waiting: after kill -9 and after a clean stop.
+//!
+//! Each shape is filled once with the shipped binary and its default settings; each start works on a copy of that directory, so that every round reads the same history. Served means: a client
+//! connected and was answered. It prints and judges nothing: the machine decides what is fast.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use holdfast_tests::process::{Broker, Launch, holdfast};
+
+const USAGE: &str = "\
+Usage: restart-time [--messages N] [--bytes N] [--destinations N] [--rounds N] [--data DIR]
+
+Fills a broker with N messages (default 1000000) of N bytes (default 200) over N queues (default: once 1, once 1000), ends it with SIGKILL and by a clean stop, and prints for both
+the median time from exec to serving over some rounds (default 5), with the size of the journal, the processor time until then (which another load on the machine changes least) and the
+memory that is resident then.
+The binary is what HOLDFAST_BIN names, else it is built with this program's profile: use --profile quick or --release.
+Exit code: 0 measured, 2 wrong usage.";
+
+/// Messages between two receipts.
+const MESSAGES_PER_RECEIPT: u64 = 10_000;
+
+struct Options {
+    messages: u64,
+    bytes: usize,
+    destinations: Vec<u64>,
+    rounds: usize,
+    data: Option<PathBuf>,
+}
+
+fn parse() -> Result<Options, String> {
+    let mut options = Options {
+        messages: 1_000_000,
+        bytes: 200,
+        destinations: vec![1, 1000],
+        rounds: 5,
+        data: None,
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+        let number = |text: String| {
+            let number = text.parse::<u64>().ok().filter(|number| *number > 0);
+            number.ok_or(format!("{text} is no number above 0"))
+        };
+        match argument.as_str() {
+            "--messages" => options.messages = number(value()?)?,
+            "--bytes" => options.bytes = number(value()?)? as usize,
+            "--destinations" => options.destinations = vec![number(value()?)?],
+            "--rounds" => options.rounds = number(value()?)? as usize,
+            "--data" => options.data = Some(value()?.into()),
+            other => return Err(format!("unknown argument {other}")),
+        }
+    }
+    Ok(options)
+}
+
+fn main() -> ExitCode {
+    let options = match parse() {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("restart-time: {error}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let own = tempfile::tempdir().expect("a temporary directory");
+    let root = options.data.clone().unwrap_or_else(|| own.path().to_path_buf());
+    println!("binary: {}", holdfast().display());
+    println!(
+        "{:>10} {:>6} {:>7}  {:8} {:>13} {:>14} {:>14} {:>12} {:>12} {:>12}",
+        "waiting",
+        "bytes",
+        "queues",
+        "ended by",
+        "journal (MiB)",
+        "median (ms)",
+        "fastest (ms)",
+        "slowest (ms)",
+        "CPU (ms)",
+        "RSS (MiB)"
+    );
+    for destinations in &options.destinations {
+        for end in [End::Kill, End::Stop] {
+            measure(&options, &root, *destinations, end);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// How the broker that filled the directory ends.
+#[derive(Clone, Copy)]
+enum End {
+    Kill,
+    Stop,
+}
+
+fn measure(options: &Options, root: &Path, destinations: u64, end: End) {
+    let filled = root.join("filled");
+    remove(&filled);
+    let mut broker = Launch::new(&filled).start();
+    broker.wait_ready();
+    fill(broker.stomp(), options, destinations);
+    let name = match end {
+        End::Kill => {
+            broker.kill();
+            "kill -9"
+        }
+        End::Stop => {
+            broker.stop();
+            "stop"
+        }
+    };
+    let mut times = Vec::new();
+    let (mut processor, mut resident) = (Vec::new(), Vec::new());
+    for _ in 0..options.rounds {
+        let copy = root.join("copy");
+        remove(&copy);
+        copy_directory(&filled, &copy);
+        let begun = Instant::now();
+        // A batch that was under way when the broker was killed is warned of.
+        let mut broker = Launch::new(&copy).start().expecting("nothing shows it as confirmed");
+        let address = broker.stomp();
+        drop(connect(address));
+        times.push(begun.elapsed());
+        processor.push(processor_time(&broker));
+        resident.push(resident_bytes(&broker));
+        broker.kill();
+        remove(&copy);
+    }
+    times.sort();
+    processor.sort();
+    resident.sort_unstable();
+    let ms = |time: Duration| format!("{:.0}", time.as_secs_f64() * 1e3);
+    println!(
+        "{:>10} {:>6} {:>7}  {:8} {:>13} {:>14} {:>14} {:>12} {:>12} {:>12}",
+        options.messages,
+        options.bytes,
+        destinations,
+        name,
+        directory_bytes(&filled) >> 20,
+        ms(times[times.len() / 2]),
+        ms(times[0]),
+        ms(times[times.len() - 1]),
+        ms(processor[processor.len() / 2]),
+        resident[resident.len() / 2] >> 20
+    );
+    remove(&filled);
+}
+
+/// Connects a STOMP client, and waits until it was answered.
+fn connect(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).expect("a leading broker listens");
+    stream
+        .write_all(b"CONNECT\naccept-version:1.2\nhost:a\n\n\0")
+        .expect("a leading broker reads");
+    wait_for(&mut stream, "CONNECTED");
+    stream
+}
+
+/// Reads up to the end of a frame that contains a text.
+fn wait_for(stream: &mut TcpStream, text: &str) {
+    let mut seen = Vec::new();
+    let mut buffer = [0; 4096];
+    while !(seen.contains(&0) && String::from_utf8_lossy(&seen).contains(text)) {
+        let count = stream.read(&mut buffer).expect("the connection holds");
+        assert!(count > 0, "closed after {:?}", String::from_utf8_lossy(&seen));
+        seen.extend_from_slice(&buffer[..count]);
+    }
+}
+
+fn fill(address: SocketAddr, options: &Options, destinations: u64) {
+    let mut stream = connect(address);
+    let body = "x".repeat(options.bytes);
+    let mut frames = String::new();
+    for number in 0..options.messages {
+        let last = (number + 1).is_multiple_of(MESSAGES_PER_RECEIPT) || number + 1 == options.messages;
+        let receipt = if last {
+            format!("receipt:r{number}\n")
+        } else {
+            String::new()
+        };
+        let queue = number % destinations;
+        frames += &format!("SEND\ndestination:/queue/waiting.{queue}\npersistent:true\n{receipt}\n{body}\0");
+        if last {
+            stream.write_all(frames.as_bytes()).expect("the broker reads");
+            frames.clear();
+            wait_for(&mut stream, &format!("receipt-id:r{number}\n"));
+        }
+    }
+}
+
+/// What all threads of the broker have used since its exec.
+fn processor_time(broker: &Broker) -> Duration {
+    let threads = fs::read_dir(format!("/proc/{}/task", broker.pid())).expect("the broker runs");
+    let used = threads.map(|thread| {
+        let schedule = thread.map(|thread| fs::read_to_string(thread.path().join("schedstat")));
+        // A thread may end meanwhile.
+        let text = schedule.ok().and_then(Result::ok).unwrap_or_default();
+        let nanoseconds = text.split(' ').next().and_then(|used| used.parse().ok());
+        Duration::from_nanos(nanoseconds.unwrap_or(0))
+    });
+    used.sum()
+}
+
+fn resident_bytes(broker: &Broker) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", broker.pid())).expect("the broker runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kilobytes.expect("every process has a resident set") << 10
+}
+
+fn remove(directory: &Path) {
+    if directory.exists() {
+        fs::remove_dir_all(directory).expect("it is ours");
+    }
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("its parent is ours");
+    for entry in fs::read_dir(from).expect("it is ours") {
+        let entry = entry.expect("it is ours");
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_directory(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), &to).expect("there is space");
+            // The copy is not part of what is measured.
+            fs::File::open(&to)
+                .and_then(|file| file.sync_all())
+                .expect("it was just written");
+        }
+    }
+}
+
+fn directory_bytes(directory: &Path) -> u64 {
+    let entries = fs::read_dir(directory).expect("it is ours");
+    let entries = entries.map(|entry| entry.expect("it is ours").path());
+    entries
+        .map(|path| {
+            if path.is_dir() {
+                directory_bytes(&path)
+            } else {
+                fs::metadata(path).map_or(0, |file| file.len())
+            }
+        })
+        .sum()
+}
