@@ -130,7 +130,8 @@ impl Engine {
     }
 
     fn queue_mut(&mut self, object: ObjectId) -> Result<&mut Queue, Inconsistent> {
-        self.queues.get_mut(&object).ok_or_else(|| no_object(object))
+        let queue = self.queues.get_mut(&object);
+        queue.map(Box::as_mut).ok_or_else(|| no_object(object))
     }
 
     fn create(&mut self, object: ObjectId, definition: &Definition, sequence: Sequence) -> Result<(), Inconsistent> {
@@ -167,7 +168,7 @@ impl Engine {
                 };
                 self.name(&destination, object)?;
                 self.queues
-                    .insert(object, Queue::new(object, Role::Queue(destination), newest));
+                    .insert(object, Box::new(Queue::new(object, Role::Queue(destination), newest)));
             }
             Definition::Topic { name } => {
                 let destination = Destination {
@@ -219,7 +220,7 @@ impl Engine {
                     }
                 }
                 self.queues
-                    .insert(object, Queue::new(object, Role::Durable(durable), newest));
+                    .insert(object, Box::new(Queue::new(object, Role::Durable(durable), newest)));
             }
         }
         Ok(())
@@ -284,7 +285,7 @@ impl Engine {
     /// Durable subscriptions that cover a topic.
     fn durables_of<'a>(&'a self, topic: &'a Destination) -> impl Iterator<Item = ObjectId> + 'a {
         let patterns = self.pattern_durables.iter().filter(|object| {
-            let durable = self.queues.get(object).and_then(Queue::durable);
+            let durable = self.queues.get(object).and_then(|queue| queue.durable());
             durable.is_some_and(|durable| durable.destinations.iter().any(|pattern| pattern.covers(topic)))
         });
         patterns

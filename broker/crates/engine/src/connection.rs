@@ -130,7 +130,8 @@ impl Engine {
         self.names.insert(destination.clone(), object);
         if destination.kind.is_queue() {
             let role = Role::Temporary(destination.clone(), connection);
-            self.queues.insert(object, Queue::new(object, role, Sequence::NONE));
+            self.queues
+                .insert(object, Box::new(Queue::new(object, role, Sequence::NONE)));
         } else {
             self.topics.insert(
                 object,

@@ -48,7 +48,8 @@ pub struct Engine {
     epoch: Epoch,
 
     // What lasts, and what is kept beside it in the same tables (temporary destinations, non-persistent messages).
-    pub(crate) queues: BTreeMap<ObjectId, Queue>,
+    /// Boxed: a look-up walks the keys alone, and with a thousand queues they stay in the cache.
+    pub(crate) queues: BTreeMap<ObjectId, Box<Queue>>,
     pub(crate) topics: BTreeMap<ObjectId, Topic>,
     pub(crate) names: BTreeMap<Destination, ObjectId>,
     pub(crate) durables: BTreeMap<(Arc<str>, Arc<str>), ObjectId>,

@@ -73,7 +73,7 @@ impl Engine {
             .take(limit);
         let queues = durables.filter_map(|(_, object)| self.queues.get(object));
         queues
-            .filter_map(|queue| queue.durable().map(|durable| (queue, durable)))
+            .filter_map(|queue| queue.durable().map(|durable| (queue.as_ref(), durable)))
             .map(subscription)
             .collect()
     }
