@@ -95,7 +95,7 @@ impl NodeView {
             used_bytes: status.store_bytes,
             free_bytes: space.map_or(0, |space| space.available),
             watermark_bytes: journal::watermark_bytes(total, self.segment_bytes),
-            sends_wait: status.sends_refused,
+            sends_wait: status.sends_refused.is_some(),
         }
     }
 }
@@ -507,11 +507,11 @@ fn warnings(status: &NodeStatus, set_aside: u64) -> Vec<Warning> {
             what_to_do: "free space on the data directory's file system; the broker goes on by itself".into(),
         });
     }
-    if status.sends_refused {
+    if let Some(why) = &status.sends_refused {
         warnings.push(Warning {
-            what: "the disk is nearly full: persistent sends are refused, consumers go on".into(),
+            what: format!("persistent sends are refused, consumers go on: {why}"),
             what_to_do:
-                "free space on the data directory's file system, or consume messages; the broker goes on by itself"
+                "consume messages, or give the data directory's file system more space; the broker goes on by itself"
                     .into(),
         });
     }

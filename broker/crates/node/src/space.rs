@@ -110,7 +110,13 @@ pub(crate) fn refusal(sends: Sends) -> Option<Arc<str>> {
     match sends {
         Sends::GoOn => None,
         Sends::BelowWatermark => Some("the file system of the data directory is nearly full".into()),
-        Sends::StoreLimit => Some("the store has reached its share of the file system".into()),
+        Sends::StoreLimit => Some(
+            format!(
+                "the store has reached its share ({} %) of the file system",
+                journal::STORE_LIMIT_PERCENT
+            )
+            .into(),
+        ),
         Sends::LastSegment => Some("the file system has no room for another segment".into()),
     }
 }

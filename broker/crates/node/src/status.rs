@@ -1,5 +1,6 @@
 //! How a node stands, as one look from memory: what health checks and people are shown.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use leadership::Identity;
@@ -8,6 +9,7 @@ use platform::{Now, Space};
 use record::Store;
 
 use crate::node::{End, Node, Phase};
+use crate::space;
 
 /// What a node is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +49,8 @@ pub struct NodeStatus {
     pub oldest_operation: Option<Duration>,
     /// Whether a write waits for space.
     pub lacks_space: bool,
-    /// Whether persistent sends are refused for want of space.
-    pub sends_refused: bool,
+    /// Why persistent sends are refused for want of space; `None`: they go on.
+    pub sends_refused: Option<Arc<str>>,
     /// Space on the file system at the last look.
     pub space: Option<Space>,
     /// Segments written or reserved by this epoch, and bytes of batches confirmed by it.
@@ -79,7 +81,7 @@ impl Node {
             appended: Sequence::NONE,
             oldest_operation: None,
             lacks_space: false,
-            sends_refused: false,
+            sends_refused: None,
             space: None,
             journal_bytes: 0,
             store_bytes: 0,
@@ -100,7 +102,7 @@ impl Node {
                 status.appended = leading.journal.appended();
                 status.oldest_operation = oldest;
                 status.lacks_space = leading.journal.lacks_space();
-                status.sends_refused = leading.space.sends != journal::Sends::GoOn;
+                status.sends_refused = space::refusal(leading.space.sends);
                 status.space = leading.space.last;
                 status.journal_bytes = leading.journal.bytes_written();
                 status.store_bytes = leading.store_bytes();

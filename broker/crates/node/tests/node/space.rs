@@ -38,7 +38,7 @@ fn on_a_full_disk_sends_are_refused_acknowledgements_go_on_and_space_heals_it() 
     let (sent, refusal) = fill(&world, &mut broker, &mut producer);
     assert!(sent > 10, "{sent}");
     assert!(refusal.contains("Persistent store is Full"), "{refusal}");
-    assert!(broker.node.status(world.now()).sends_refused);
+    assert!(broker.node.status(world.now()).sends_refused.is_some());
 
     let mut consumer = world.client(&mut broker);
     world.say(
@@ -165,7 +165,7 @@ fn a_checkpoint_that_found_no_space_is_taken_again_when_there_is_some() {
     world.storage.set_capacity(Some(space.total - space.available));
     drain(&world, &mut broker, sent);
     world.run(std::time::Duration::from_secs(10), &mut [&mut broker], |_| false);
-    assert!(broker.node.status(world.now()).sends_refused);
+    assert!(broker.node.status(world.now()).sends_refused.is_some());
 
     world.storage.set_capacity(Some(space.total));
     assert!(
