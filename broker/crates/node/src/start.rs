@@ -18,7 +18,8 @@ use leadership::{
 };
 use message::{Epoch, Sequence};
 use platform::{
-    BLOCK_BYTES, Blocks, BootTime, Class, DiskErrorKind, FileId, FileSystem, Files, Open, ProcessIdentity, ProcessState,
+    BLOCK_BYTES, Blocks, BootTime, Class, DiskError, DiskErrorKind, FileId, FileSystem, Files, Open, ProcessIdentity,
+    ProcessState,
 };
 use record::{Malformed, Nonce, PieceContent, PieceKey, PieceReference, Record, RecordPlace, SegmentNumber};
 
@@ -27,6 +28,9 @@ use crate::failure::Failure;
 use crate::heartbeat::read_own_fence;
 use crate::settings::Settings;
 use crate::{root, segments};
+
+/// What a start says while it waits for space.
+const WAITING_FOR_SPACE: &str = "waiting for space: the file system of the data directory is full";
 
 /// What a start shows while it runs.
 #[derive(Clone, Debug, Default)]
@@ -269,7 +273,7 @@ async fn wait_for_space(context: &StartContext) -> Result<(), Failure> {
             }
             return Ok(());
         }
-        context.phase("waiting for space: the file system of the data directory has no room for a segment");
+        context.phase(WAITING_FOR_SPACE);
         files
             .sleep_until(files.now().boot + context.settings.poll_interval)
             .await;
@@ -286,13 +290,14 @@ async fn claim(context: &StartContext) -> Result<(OwnClaim, Survey), Failure> {
         version: context.version.clone(),
     };
     let temporary = names::temporary_claim(context.nonce);
-    let file = match write_temporary(context, &temporary, claims::compose(&identity)?).await {
-        Err(Failure::Disk(error)) if error.kind == DiskErrorKind::NoSpace => {
-            segments::release_ballast(files).await?;
-            unlink_if_there(files, &temporary).await?;
-            write_temporary(context, &temporary, claims::compose(&identity)?).await?
+    let file = loop {
+        match write_temporary(context, &temporary, claims::compose(&identity)?).await {
+            Err(Failure::Disk(error)) if error.kind == DiskErrorKind::NoSpace => {
+                unlink_if_there(files, &temporary).await?;
+                make_room(context).await?;
+            }
+            written => break written?,
         }
-        written => written?,
     };
     let claimed = link_when_silent(context, &temporary, file).await;
     let removed = unlink_if_there(files, &temporary).await;
@@ -333,6 +338,11 @@ async fn link_when_silent(
                     continue;
                 }
             }
+            // A name takes space as well. Nothing was linked: everything is looked at anew.
+            Err(error) if error.kind == DiskErrorKind::NoSpace => {
+                make_room(context).await?;
+                continue;
+            }
             Err(error) => return Err(Failure::Disk(error)),
         }
         files.sync_directory(names::EPOCHS).await.map_err(Failure::Disk)?;
@@ -355,11 +365,30 @@ async fn write_temporary(context: &StartContext, path: &str, content: Blocks) ->
         .await
         .map_err(Failure::Disk)?;
     debug_assert_eq!(content.len() as u64, CLAIM_BYTES);
-    files.write(file, 0, content.into()).await.map_err(Failure::Disk)?;
-    files.sync(file).await.map_err(Failure::Disk)?;
+    let written = fill_temporary(files, file, content).await;
+    if written.is_err() {
+        files.close(file).await.map_err(Failure::Disk)?;
+    }
+    written.map(|()| file).map_err(Failure::Disk)
+}
+
+async fn fill_temporary(files: &Files, file: FileId, content: Blocks) -> Result<(), DiskError> {
+    files.write(file, 0, content.into()).await?;
+    files.sync(file).await?;
     // A server that crashes must not take the name back before it is linked.
-    files.sync_directory(names::EPOCHS).await.map_err(Failure::Disk)?;
-    Ok(file)
+    files.sync_directory(names::EPOCHS).await
+}
+
+/// Something that a start writes found no space: the ballast gives its own, and without one there is a wait.
+async fn make_room(context: &StartContext) -> Result<(), Failure> {
+    let files = &context.files;
+    if !segments::release_ballast(files).await? {
+        context.phase(WAITING_FOR_SPACE);
+        files
+            .sleep_until(files.now().boot + context.settings.poll_interval)
+            .await;
+    }
+    Ok(())
 }
 
 async fn survey(context: &StartContext) -> Result<Survey, Failure> {
@@ -618,12 +647,7 @@ async fn create_first_segment(
         match segments::create(files.clone(), epoch, number, bytes).await {
             Err(Failure::Disk(error)) if error.kind == DiskErrorKind::NoSpace => {
                 segments::discard(files, epoch, number).await?;
-                if !segments::release_ballast(files).await? {
-                    context.phase("waiting for space: the file system of the data directory has no room for a segment");
-                    files
-                        .sleep_until(files.now().boot + context.settings.poll_interval)
-                        .await;
-                }
+                make_room(context).await?;
             }
             result => return result,
         }

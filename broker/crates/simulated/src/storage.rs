@@ -155,6 +155,11 @@ impl SimulatedStorage {
         self.with(|world| world.stop_at = Some(point));
     }
 
+    /// Where a process is to be halted, or was; `None` again when that process is gone.
+    pub fn stops_at(&self) -> Option<Point> {
+        self.with(|world| world.stop_at)
+    }
+
     /// The process that was halted.
     pub fn halted(&self) -> Option<ProcessNumber> {
         self.with(|world| world.halted)

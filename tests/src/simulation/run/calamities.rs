@@ -60,17 +60,17 @@ impl Run<'_> {
         let Some((moment, calamity)) = self.calamities.last().copied() else {
             return;
         };
+        if matches!(moment, Moment::Operation(_)) && is_death(calamity) && self.world.storage.stops_at().is_none() {
+            // Whoever was halted had failed in the same turn, and took the trap along.
+            self.set_trap();
+        }
         let due = match moment {
             Moment::Worked(operations) => self.world.scene.operations >= operations,
             Moment::Passed(time) => self.now() >= self.struck_at + time,
             Moment::Checkpoint(count) => {
                 self.checkpoint_came() && self.world.storage.submitted() >= self.operations_before + count
             }
-            // Whoever was halted may have ended by itself at that very moment.
-            Moment::Operation(count) if is_death(calamity) => {
-                self.world.storage.halted().is_some()
-                    || self.world.storage.submitted() > self.operations_before + count + 100
-            }
+            Moment::Operation(_) if is_death(calamity) => self.world.storage.halted().is_some(),
             Moment::Operation(count) => self.world.storage.submitted() >= self.operations_before + count,
         };
         if due && self.strike(calamity) {
