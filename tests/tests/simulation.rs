@@ -4,9 +4,13 @@ use holdfast_tests::simulation::scenario::{Damage, Scenario};
 use holdfast_tests::simulation::{Report, exhaustive, run};
 
 /// Seeds that found something, with what it was. They are run for ever.
-const SEEDS: [u64; 1] = [
-    // Nothing yet: an ordinary run.
+const SEEDS: [u64; 3] = [
+    // Nothing: an ordinary run.
     1,
+    // The simulation itself: a process that was halted for a power loss failed in the same turn, and the power loss never came.
+    1168,
+    // A client whose CONNECT lay unread while a clean stop waited for a stalled disk was told that it had sent none.
+    3069,
 ];
 
 /// Runs for every test run; debug builds are slow.

@@ -103,6 +103,18 @@ fn connect_is_bounded_in_time_and_size() {
 }
 
 #[test]
+fn a_connect_that_the_broker_did_not_read_in_time_is_not_held_against_the_client() {
+    let mut it = Conversation::new();
+    it.wait(9_999);
+    it.session.handle_bytes(it.now, &[]);
+    it.wait(9_999);
+    assert_eq!(it.output(), "");
+    assert!(!it.session.is_closing());
+    it.wait(1);
+    assert!(it.output().contains("within 10 s (connect_within)"));
+}
+
+#[test]
 fn what_is_sent_behind_connect_waits_for_its_answer() {
     let mut it = Conversation::new();
     assert!(it.session.is_reading());

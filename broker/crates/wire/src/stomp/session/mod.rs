@@ -159,9 +159,14 @@ impl Session {
         std::mem::take(&mut self.unscheduled)
     }
 
-    /// Takes what was read from the client. Whoever deliberately does not read for a while (flow control) says so with an empty slice, so that the client's silence does not count.
+    /// Takes what was read from the client. Whoever deliberately does not read for a while (flow control) says so with an empty slice, so that neither the client's silence nor a CONNECT that nobody
+    /// read counts.
     pub fn handle_bytes(&mut self, now: Now, bytes: &[u8]) {
         self.beats.last_received = now.boot;
+        if bytes.is_empty() {
+            // Its CONNECT may have been waiting to be read all the time.
+            self.opened = now.boot;
+        }
         match self.phase {
             Phase::Opening | Phase::Connecting | Phase::Open => {
                 self.decoder.push(bytes);
