@@ -421,8 +421,7 @@ impl Run<'_> {
             }
         }
         for complaint in std::mem::take(&mut self.world.scene.complaints) {
-            let silent = (complaint.contains("Channel was inactive") || complaint.contains("connect_within"))
-                && excuses.under_way > 1_000;
+            let silent = complaint.contains("Channel was inactive") && excuses.under_way > 1_000;
             if !(silent || excuses.no_space && complaint.contains("space")) {
                 self.failures.push(format!("a client was told: {complaint}"));
             }

@@ -254,11 +254,14 @@ async fn wait_for_space(context: &StartContext) -> Result<(), Failure> {
             return Ok(());
         }
         if space.total < needed {
-            return Err(Failure::Unfit(format!(
-                "the file system of the data directory has {} MiB in all, and one segment takes {} MiB: choose a larger one, or set `journal.segment_bytes` (--journal-segment-bytes) lower",
-                space.total >> 20,
-                segment_bytes >> 20
-            )));
+            return Err(Failure::unfit(
+                format!(
+                    "the file system of the data directory has {} MiB in all, and one segment takes {} MiB",
+                    space.total >> 20,
+                    segment_bytes >> 20
+                ),
+                "choose a larger one, or set `journal.segment_bytes` (--journal-segment-bytes) lower",
+            ));
         }
         if space.available + segments::ballast_bytes(files).await? >= needed {
             let sending = journal::smallest_sending_file_system_bytes(segment_bytes, context.settings.ballast_bytes);

@@ -209,9 +209,16 @@ impl SimulatedStorage {
         self.with(|world| world.chosen.insert(operation, fault));
     }
 
-    /// The file system's size in bytes; `None` for no limit.
+    /// The file system's size in bytes; `None` for no limit. Nobody else has files on it.
     pub fn set_capacity(&self, bytes: Option<u64>) {
-        self.with(|world| world.capacity = bytes);
+        self.with(|world| (world.capacity, world.foreign) = (bytes, 0));
+    }
+
+    /// A file system of this size on which other programs' files leave so much at this moment, bytes.
+    pub fn fill_up(&self, bytes: u64, available: u64) {
+        self.set_capacity(Some(bytes));
+        let free = self.space().available;
+        self.with(|world| world.foreign = free.saturating_sub(available));
     }
 
     /// Flips one bit of a file at rest; `false` if there is no such byte.

@@ -31,6 +31,8 @@ pub(crate) struct World {
     pub(crate) chosen: BTreeMap<u64, Fault>,
     pub(crate) file_system: FileSystem,
     pub(crate) capacity: Option<u64>,
+    /// Bytes that other programs' files take of it.
+    pub(crate) foreign: u64,
     pub(crate) tree: Arc<Tree>,
     pub(crate) inodes: BTreeMap<u32, Arc<Inode>>,
     pub(crate) next_inode: u32,
@@ -112,6 +114,7 @@ impl World {
             chosen: BTreeMap::new(),
             file_system,
             capacity: None,
+            foreign: 0,
             tree: Arc::default(),
             inodes: BTreeMap::new(),
             next_inode: 1,
@@ -480,7 +483,7 @@ impl World {
             .sum();
         let total = self.capacity.unwrap_or(UNLIMITED_BYTES);
         Space {
-            available: total.saturating_sub(blocks * BLOCK_BYTES as u64),
+            available: total.saturating_sub(blocks * BLOCK_BYTES as u64 + self.foreign),
             total,
         }
     }

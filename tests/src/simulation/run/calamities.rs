@@ -249,15 +249,12 @@ impl Run<'_> {
                 self.later.push((now + Duration::from_millis(600), Later::Start(other)));
             }
             Calamity::FullDisk => {
-                self.world.storage.set_capacity(Some(1 << 40));
-                let space = self.world.storage.space();
                 let spare = self
                     .world
                     .prng
                     .below(3 * u64::from(self.scenario.settings.journal.segment_bytes));
-                self.world
-                    .storage
-                    .set_capacity(Some(space.total - space.available + spare));
+                // Other programs' files take the rest.
+                self.world.storage.fill_up(1 << 30, spare);
                 let until = now
                     + self
                         .world

@@ -31,7 +31,7 @@ pub enum Event {
         /// What it sent.
         command: Box<str>,
     },
-    /// The server sent nothing for longer than it promised: close the connection. The last event.
+    /// The server sent nothing for longer than it promised: close the connection. Only what was under way may still come.
     Silent {
         /// For how long.
         silence: Duration,

@@ -173,7 +173,9 @@ impl Client {
         if let Some(silence_max) = self.silence_max
             && now.boot >= self.last_received + silence_max
         {
-            self.break_off(Event::Silent {
+            // Said once. What was under way may still arrive before the caller closes.
+            (self.silence_max, self.send_every) = (None, None);
+            self.events.push_back(Event::Silent {
                 silence: now.boot.since(self.last_received),
             });
             return;

@@ -260,7 +260,9 @@ fn a_file_system_that_is_too_small_for_a_segment_is_refused_with_its_size_and_no
     world.storage.set_capacity(Some(200 << 10));
     let mut broker = world.start(settings());
     match world.end(&mut broker) {
-        node::End::Failed(node::Failure::Unfit(text)) => assert!(text.contains("journal.segment_bytes"), "{text}"),
+        node::End::Failed(node::Failure::Unfit { what_to_do, .. }) => {
+            assert!(what_to_do.contains("journal.segment_bytes"), "{what_to_do}")
+        }
         other => panic!("{other:?}"),
     }
     assert_eq!(broker.node.status(world.now()).epoch, None);
