@@ -33,6 +33,9 @@ struct Log {
     batches: Vec<Batch>,
 }
 
+/// How many of the last batches damage may reach back: the very last are mostly of clients that leave, and say little.
+const LAST_BATCHES: usize = 12;
+
 /// A file as it was, so that damage can be undone.
 pub(super) type Before = (String, Vec<u8>);
 
@@ -48,7 +51,9 @@ fn change(storage: &SimulatedStorage, path: &str, change: impl FnOnce(&mut [u8])
 pub(super) fn cut_tail(storage: &SimulatedStorage, prng: &mut Prng) -> Option<Vec<Before>> {
     let log = read_log(storage)?;
     let full: Vec<&Batch> = log.batches.iter().filter(|batch| !batch.header.empty).collect();
-    let from = full[full.len().checked_sub(1 + prng.index(2))?];
+    let from = full[full
+        .len()
+        .checked_sub(1 + prng.index(full.len().clamp(1, LAST_BATCHES)))?];
     let later = log
         .batches
         .iter()
@@ -74,7 +79,9 @@ pub(super) fn damage_confirmed(storage: &SimulatedStorage, prng: &mut Prng) -> O
         .iter()
         .filter(|batch| !batch.header.empty && batch.header.number <= last)
         .collect();
-    let batch = shown[shown.len().checked_sub(1 + prng.index(2))?];
+    let batch = shown[shown
+        .len()
+        .checked_sub(1 + prng.index(shown.len().clamp(1, LAST_BATCHES)))?];
     let at = batch.header.offset as usize + prng.index(batch.header.extent() as usize);
     let mut before: Vec<Before> = change(storage, &batch.path, |content| content[at] ^= 1)
         .into_iter()
