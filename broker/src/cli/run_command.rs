@@ -88,6 +88,10 @@ fn settings(config: &Config) -> node::Settings {
             body_cache_bytes: wide(config.journal_body_cache_bytes.0),
             transaction_bytes_max: wide(config.limits_transaction_bytes_max.0),
             volatile_bytes_max: wide(config.limits_volatile_bytes_max.0),
+            send_fail_if_no_space: config.limits_send_fail_if_no_space,
+            send_fail_if_no_space_after: Some(config.limits_send_fail_if_no_space_after)
+                .filter(|after| !after.is_zero()),
+            waiting_bytes_max: wide(config.limits_read_ahead_bytes_max.0),
             destinations_max: wide(config.limits_destinations_max.into()),
             subscriptions_max: wide(config.limits_durable_subscriptions_max.into()),
             topic_consumer_messages_max: wide(config.limits_topic_consumer_messages_max.into()),

@@ -135,8 +135,19 @@ settings! {
     /// The most messages that a consumer may hold unacknowledged; one that asks for more gets this.
     "limits.prefetch_max" limits_prefetch_max: u32 = "32767", "1" to "1000000";
 
-    /// Memory of all non-persistent messages that wait; a send beyond it is refused.
+    /// Memory of all non-persistent messages that wait; a send beyond it waits too, or fails.
     "limits.volatile_bytes_max" limits_volatile_bytes_max: Size = "256MiB", "1MiB" to "1TiB";
+
+    /// Fail a send that finds the store or the memory full, instead of letting it wait.
+    ///
+    /// ActiveMQ's `sendFailIfNoSpace`. The error is `Persistent store is Full` or `Usage Manager Memory Limit reached`. While a send waits, so does what its
+    /// connection sends behind it, but for acknowledgements outside of transactions.
+    "limits.send_fail_if_no_space" limits_send_fail_if_no_space: bool = "false";
+
+    /// How long a send waits for space before it fails; 0s: as long as it takes.
+    ///
+    /// ActiveMQ's `sendFailIfNoSpaceAfterTimeout`.
+    "limits.send_fail_if_no_space_after" limits_send_fail_if_no_space_after: Duration = "0s", "0s" to "7d";
 
     /// Queues and topics; creating one beyond it is refused.
     "limits.destinations_max" limits_destinations_max: u32 = "100000", "10" to "10000000";

@@ -95,7 +95,7 @@ impl NodeView {
             used_bytes: status.store_bytes,
             free_bytes: space.map_or(0, |space| space.available),
             watermark_bytes: journal::watermark_bytes(total, self.segment_bytes),
-            sends_wait: status.sends_refused.is_some(),
+            sends_wait: status.sends_wait.is_some(),
         }
     }
 }
@@ -507,12 +507,27 @@ fn warnings(status: &NodeStatus, set_aside: u64) -> Vec<Warning> {
             what_to_do: "free space on the data directory's file system; the broker goes on by itself".into(),
         });
     }
-    if let Some(why) = &status.sends_refused {
+    if let Some(why) = &status.sends_wait {
         warnings.push(Warning {
-            what: format!("persistent sends are refused, consumers go on: {why}"),
+            what: format!("persistent sends wait for space, consumers go on: {why}"),
             what_to_do:
                 "consume messages, or give the data directory's file system more space; the broker goes on by itself"
                     .into(),
+        });
+    }
+    let waiting = status.waiting.store + status.waiting.memory;
+    if waiting > 0 {
+        let connections = if waiting == 1 {
+            "connection waits"
+        } else {
+            "connections wait"
+        };
+        warnings.push(Warning {
+            what: format!(
+                "{waiting} {connections} to send: {} for space in the store, {} for memory (limits.volatile_bytes_max)",
+                status.waiting.store, status.waiting.memory
+            ),
+            what_to_do: "consume messages; limits.send_fail_if_no_space lets such sends fail instead".into(),
         });
     }
     if set_aside > 0 {

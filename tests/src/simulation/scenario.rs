@@ -75,6 +75,8 @@ pub struct Excuses {
     pub failed: bool,
     /// A start may end because the disk is full; sends may be refused.
     pub no_space: bool,
+    /// Sends that are not persistent may wait for memory, and fail.
+    pub little_memory: bool,
     /// A node may end because another leads, or fenced it.
     pub others: bool,
     /// A node may refuse what it finds, and warn.
@@ -176,9 +178,11 @@ impl Scenario {
             damage,
             Damage::FlippedBit | Damage::Misdirected | Damage::CutTail | Damage::DamagedConfirmed
         );
+        let little_memory = prng.below(4) == 0;
         let excuses = Excuses {
             failed: plan.failed > Chance::NEVER,
             no_space: plan.no_space > Chance::NEVER || plan.short_write > Chance::NEVER || has(Calamity::FullDisk),
+            little_memory,
             others: shared || at_rest,
             damage: at_rest,
             under_way: if stalls || has(Calamity::ClockJump) {
@@ -189,6 +193,12 @@ impl Scenario {
         };
         let large = [20_000, 60_000, 200_000][prng.index(3)];
         let mut settings = draw_settings(&mut prng, shared);
+        settings.engine.send_fail_if_no_space = prng.below(2) == 0;
+        if little_memory {
+            settings.engine.volatile_bytes_max = 2_000 + prng.index(20_000);
+            // What nobody consumes must not stop the run.
+            settings.engine.send_fail_if_no_space_after = Some(Duration::from_millis(50 + prng.below(400)));
+        }
         if cut_off {
             settings.checkpoint_records = 25;
             settings.checkpoint_interval = Duration::from_secs(4);

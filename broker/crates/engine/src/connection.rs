@@ -11,6 +11,7 @@ use record::ObjectId;
 
 use crate::effect::Effect;
 use crate::engine::{Engine, illegal};
+use crate::flow::Backlog;
 use crate::queue::{Queue, Role};
 use crate::step::Step;
 use crate::topic::Topic;
@@ -25,6 +26,8 @@ pub(crate) struct Connection {
     temporaries: BTreeSet<Destination>,
     /// Destinations that count it among their producers.
     pub(crate) sends_to: BTreeSet<ObjectId>,
+    /// What it asked for and has not got, for want of space.
+    pub(crate) backlog: Backlog,
 }
 
 impl Engine {

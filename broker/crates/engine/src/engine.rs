@@ -23,6 +23,7 @@ use crate::dead_letter::{DeadLetter, Rejection};
 use crate::dispatch::{Dispatch, InHand};
 use crate::effect::{Effect, Effects};
 use crate::expiry::Sweep;
+use crate::flow::Lines;
 use crate::queue::Queue;
 use crate::reads::{Reads, Waiter};
 use crate::settings::Settings;
@@ -75,8 +76,10 @@ pub struct Engine {
     pub(crate) effects: Effects,
     pub(crate) totals: Counters,
     pub(crate) volatile_bytes: u64,
-    /// Why persistent sends are refused at present.
+    /// Why persistent sends do not go on at present.
     pub(crate) store_full: Option<Arc<str>>,
+    /// Who waits for space.
+    pub(crate) lines: Lines,
 
     // What is to be done.
     /// Queues whose consumers may be served.
@@ -128,6 +131,7 @@ impl Engine {
             totals: Counters::default(),
             volatile_bytes: 0,
             store_full: None,
+            lines: Lines::default(),
             ready: VecDeque::new(),
             awake: BTreeSet::new(),
             browsing: BTreeSet::new(),
@@ -203,9 +207,18 @@ impl Engine {
     ) {
         let mut step = self.begin(now, store);
         let step = &mut step;
-        if !self.connections.contains_key(&connection) {
-            return;
-        }
+        self.admit(step, connection, request, command);
+        self.settle(step);
+    }
+
+    /// Carries out a command that finds what it needs.
+    pub(crate) fn perform(
+        &mut self,
+        step: &mut Step<'_>,
+        connection: ConnectionId,
+        request: Option<RequestId>,
+        command: Command,
+    ) {
         match command {
             Command::Connect { client_id } => self.introduce(connection, request, client_id),
             Command::Send(send) => self.send(step, connection, request, *send),
@@ -231,7 +244,6 @@ impl Engine {
             Command::CreateTemporary { destination } => self.create_temporary(connection, request, &destination),
             Command::DeleteTemporary { destination } => self.delete_temporary(connection, request, &destination),
         }
-        self.settle(step);
     }
 
     /// A read that was asked of the store came back.
@@ -272,6 +284,7 @@ impl Engine {
     pub fn handle_timeout(&mut self, now: EngineTime, store: &mut dyn Store) {
         let mut step = self.begin(now, store);
         let step = &mut step;
+        self.give_up(step);
         self.settle(step);
         // By turns, so that neither starves the other.
         self.sweeps_first = !self.sweeps_first;
@@ -292,12 +305,15 @@ impl Engine {
             || !self.awake.is_empty()
             || !self.browsing.is_empty()
             || !self.expired.is_empty()
+            || self.lines.may_move
             || self.sweep.as_ref().is_some_and(|sweep| !sweep.is_waiting);
-        Some(if is_busy {
-            self.now
-        } else {
-            self.next_sweep.max(self.now)
-        })
+        if is_busy {
+            return Some(self.now);
+        }
+        let next = self
+            .next_give_up()
+            .map_or(self.next_sweep, |at| at.min(self.next_sweep));
+        Some(next.max(self.now))
     }
 
     /// The next thing to do, in order.
@@ -333,10 +349,11 @@ impl Engine {
                 self.wake(step, consumer);
             } else if let Some(consumer) = self.browsing.pop_first() {
                 self.look_through(step, consumer);
-            } else {
+            } else if !self.resume(step) {
                 return;
             }
         }
+        self.lines.look_again();
     }
 
     /// Has the consumers of a queue served in this step, or the next.
@@ -410,8 +427,11 @@ impl Engine {
         queues.into_iter().map(newest).max().unwrap_or(Sequence::NONE)
     }
 
-    /// Refuses persistent sends from now on, with this reason, or takes them again. Acknowledgements, expiry and deletion go on in either case.
+    /// Lets persistent sends wait (or fail, see [`Settings::send_fail_if_no_space`]) from now on, for this reason, or go on. Acknowledgements, expiry and deletion go on in either case.
     pub fn set_store_full(&mut self, why: Option<Arc<str>>) {
+        if why.is_none() {
+            self.lines.look_again();
+        }
         self.store_full = why;
     }
 

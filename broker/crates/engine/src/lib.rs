@@ -30,6 +30,7 @@ mod duplicates;
 mod effect;
 mod engine;
 mod expiry;
+mod flow;
 mod groups;
 mod interest;
 mod queue;
@@ -51,6 +52,7 @@ pub use admin::{
 pub use apply::Inconsistent;
 pub use effect::Effect;
 pub use engine::{Damaged, Engine};
+pub use flow::Waiting;
 pub use settings::{
     DEAD_LETTER_CAUSE, DISPATCHED_AHEAD_MAX, GROUP_FIRST, ORIGINAL_EXPIRATION, STEP_MESSAGES_MAX, Settings,
 };

@@ -75,7 +75,7 @@ impl Engine {
         }
     }
 
-    /// Adds a send to a plan, or says why it cannot be.
+    /// Adds a send to a plan, or says why it cannot be. That there is space for it was seen before (`flow.rs`).
     pub(crate) fn plan(
         &mut self,
         step: &mut Step<'_>,
@@ -96,8 +96,6 @@ impl Engine {
             }
             fresh.push(destination);
         }
-        self.fits_in_store(send, &fresh)?;
-        self.fits_in_memory(send, &fresh)?;
         let objects = self.resolve(step, connection, &fresh)?;
         for (destination, object) in fresh.into_iter().zip(objects) {
             let message = if send.message.destination == *destination {
@@ -192,47 +190,24 @@ impl Engine {
         })
     }
 
-    fn fits_in_store(&self, send: &Send, fresh: &[&Destination]) -> Result<(), Refusal> {
-        let lasts = |destination: &&Destination| send.message.persistent && !destination.kind.is_temporary();
-        match (fresh.iter().copied().find(lasts), &self.store_full) {
-            (Some(destination), Some(why)) => {
-                let text = format!(
-                    "Persistent store is Full: {why}. Nothing was sent to {destination}; try again when there is space"
-                );
-                Err(Refusal::new(RefusalKind::ResourceAllocation, text))
-            }
-            (Some(_) | None, None) | (None, Some(_)) => Ok(()),
-        }
-    }
-
-    fn fits_in_memory(&self, send: &Send, fresh: &[&Destination]) -> Result<(), Refusal> {
-        let waits = |destination: &&Destination| !send.message.persistent || destination.kind.is_temporary();
-        let Some(destination) = fresh.iter().copied().find(waits) else {
-            return Ok(());
-        };
-        let bytes = (send.message.bytes_held() * fresh.len()) as u64;
-        if self.volatile_bytes + bytes <= self.settings.volatile_bytes_max as u64 {
-            return Ok(());
-        }
-        let text = format!(
-            "Usage Manager Memory Limit reached on {destination}: non-persistent messages that wait take {} of {} bytes. \
-             Consume some, send persistent messages, or raise the limit",
-            self.volatile_bytes, self.settings.volatile_bytes_max
-        );
-        Err(Refusal::new(RefusalKind::ResourceAllocation, text))
-    }
-
     /// The record that the original of a resend came with.
-    fn find_duplicate(&mut self, step: &Step<'_>, destination: &Destination, id: &str) -> Option<Sequence> {
+    pub(crate) fn original_of(&self, step: &Step<'_>, destination: &Destination, id: &str) -> Option<Sequence> {
         let object = self.names.get(destination)?;
-        let (duplicates, counters) = match self.queues.get_mut(object) {
-            Some(queue) => (&queue.duplicates, &mut queue.counters),
-            None => {
-                let topic = self.topics.get_mut(object)?;
-                (&topic.duplicates, &mut topic.counters)
-            }
+        let duplicates = match self.queues.get(object) {
+            Some(queue) => &queue.duplicates,
+            None => &self.topics.get(object)?.duplicates,
         };
-        let original = duplicates.find(id, step.now.0, self.settings.duplicate_window)?;
+        duplicates.find(id, step.now.0, self.settings.duplicate_window)
+    }
+
+    /// As [`Engine::original_of`], and counts it.
+    fn find_duplicate(&mut self, step: &Step<'_>, destination: &Destination, id: &str) -> Option<Sequence> {
+        let original = self.original_of(step, destination, id)?;
+        let object = self.names.get(destination)?;
+        let counters = match self.queues.get_mut(object) {
+            Some(queue) => &mut queue.counters,
+            None => &mut self.topics.get_mut(object)?.counters,
+        };
         counters.duplicates += 1;
         self.totals.duplicates += 1;
         Some(if Mutant::AnswerResendEarly.is_at_work() {

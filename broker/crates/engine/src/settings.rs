@@ -29,8 +29,14 @@ pub struct Settings {
     pub body_cache_bytes: usize,
     /// Memory of one open transaction, bytes; one that grows larger can only be rolled back.
     pub transaction_bytes_max: usize,
-    /// Memory of all non-persistent messages that wait in queues and durable subscriptions, bytes; a send beyond it is refused.
+    /// Memory of all non-persistent messages that wait in queues and durable subscriptions, bytes; a send beyond it waits, or fails.
     pub volatile_bytes_max: usize,
+    /// Whether a send that finds no space fails at once instead of waiting (ActiveMQ's `sendFailIfNoSpace`).
+    pub send_fail_if_no_space: bool,
+    /// How long a send waits for space before it fails (ActiveMQ's `sendFailIfNoSpaceAfterTimeout`); `None`: as long as it takes.
+    pub send_fail_if_no_space_after: Option<Duration>,
+    /// What is held of one connection behind a send that waits, bytes; then nothing more is read from it.
+    pub waiting_bytes_max: usize,
     /// Queues and topics; creating one beyond it is refused.
     pub destinations_max: usize,
     /// Durable subscriptions; creating one beyond it is refused.
@@ -63,6 +69,9 @@ impl Default for Settings {
             body_cache_bytes: 32 << 20,
             transaction_bytes_max: 64 << 20,
             volatile_bytes_max: 256 << 20,
+            send_fail_if_no_space: false,
+            send_fail_if_no_space_after: None,
+            waiting_bytes_max: 1 << 20,
             destinations_max: 100_000,
             subscriptions_max: 100_000,
             topic_consumer_messages_max: 1000,

@@ -24,8 +24,8 @@ const ACKNOWLEDGED_BYTES: usize = 128;
 /// One open transaction.
 #[derive(Debug)]
 pub(crate) struct Transaction {
-    connection: ConnectionId,
-    sends: Vec<Send>,
+    pub(crate) connection: ConnectionId,
+    pub(crate) sends: Vec<Send>,
     /// Ids of its own sends, by destination: a resend within it is none.
     duplicate_ids: BTreeSet<(Destination, Arc<str>)>,
     /// Deliveries acknowledged in it.
@@ -34,7 +34,7 @@ pub(crate) struct Transaction {
     pub(crate) orphans: Vec<(ObjectId, Position)>,
     bytes: usize,
     /// It can only be rolled back, for this reason.
-    failed: Option<Refusal>,
+    pub(crate) failed: Option<Refusal>,
 }
 
 impl Transaction {

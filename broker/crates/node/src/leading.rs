@@ -332,7 +332,7 @@ impl Leading {
 
     fn watch_space(&mut self, now: Now) -> Result<(), Failure> {
         if self.space.turn(now, self.journal.free_segments(), self.store_bytes())? {
-            self.engine.set_store_full(space::refusal(self.space.sends));
+            self.engine.set_store_full(space::shortage(self.space.sends));
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use engine::{AdminAnswer, AdminCommand, AdminRequest, Effect, Engine};
+use engine::{AdminAnswer, AdminCommand, AdminRequest, Effect, Engine, Waiting};
 use leadership::Addresses;
 use message::{ConnectionId, Epoch, Sequence};
 use platform::{BootTime, Disk, Files, Now, ProcessIdentity, Random, Task};
@@ -32,6 +32,9 @@ const WARNINGS_MAX: usize = 20;
 
 /// Places that one warning names.
 const PLACES_SHOWN_MAX: usize = 10;
+
+/// Between two warnings that sends wait, however often they begin to (ActiveMQ's `blockedProducerWarningInterval`).
+const WAITING_WARNING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A turn that comes this much after the one before: the process was stopped, or starved.
 const OVERSLEPT: Duration = Duration::from_secs(1);
@@ -76,6 +79,9 @@ pub struct Node {
     timeouts_from: BootTime,
     answers: Answers,
     clock_refused: bool,
+    /// Somebody waits for space.
+    is_waiting: bool,
+    next_waiting_warning: BootTime,
     /// Messages delivered at once whose senders asked for another time.
     pub(crate) unscheduled: u64,
 }
@@ -115,6 +121,15 @@ fn still_set_aside(engine: &Engine) -> Option<String> {
             places.join(", ")
         )
     })
+}
+
+/// What those lack who wait.
+fn scarce(waiting: Waiting) -> &'static str {
+    match (waiting.store > 0, waiting.memory > 0) {
+        (true, true) => "the store and the memory for messages that are not persistent are full",
+        (true, false) => "the store is full",
+        (false, _) => "the memory for messages that are not persistent is full (limits.volatile_bytes_max)",
+    }
 }
 
 /// Something that the operator should hear; logged once by whoever owns the node.
@@ -177,6 +192,8 @@ impl Node {
             timeouts_from: now.boot,
             answers: Answers::default(),
             clock_refused: false,
+            is_waiting: false,
+            next_waiting_warning: now.boot,
             unscheduled: 0,
         }
     }
@@ -365,6 +382,7 @@ impl Node {
             Phase::Leading(leading) => {
                 leading.journal.bytes_unconfirmed() < UNCONFIRMED_BYTES_MAX
                     && !leading.is_resigning()
+                    && !leading.engine.is_backed_up(connection)
                     && self.peers.get(connection).is_some_and(|peer| peer.session.is_reading())
             }
             Phase::Starting(_) | Phase::Ended(_) => false,
@@ -545,6 +563,16 @@ impl Node {
             }
         }
         leading.flush(now);
+        let waiting = leading.engine.waiting();
+        if waiting == Waiting::default() {
+            self.is_waiting = false;
+        } else if !std::mem::replace(&mut self.is_waiting, true) && now.boot >= self.next_waiting_warning {
+            self.next_waiting_warning = now.boot + WAITING_WARNING_INTERVAL;
+            self.notices.push(Notice::Warning(format!(
+                "sends wait for space: {}; acknowledgements go on, `holdfast status` says how many wait",
+                scarce(waiting)
+            )));
+        }
         if leading.clock.refuses_wall_clock() != self.clock_refused {
             self.clock_refused = !self.clock_refused;
             if self.clock_refused {

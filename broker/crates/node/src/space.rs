@@ -1,6 +1,6 @@
 //! Space on the disk: looked at once a second, and what follows from it: whether persistent sends go on, and the ballast.
 //!
-//! A full disk is not a failure. Below the watermark persistent sends are refused while acknowledgements, expiry and deletion go on; the last free segment is kept for them, and behind that the
+//! A full disk is not a failure. Below the watermark persistent sends wait, or fail where the settings say so, while acknowledgements, expiry and deletion go on; the last free segment is kept for them, and behind that the
 //! ballast. Both come back by themselves when there is space. Tests: `tests/space.rs`.
 
 use std::rc::Rc;
@@ -105,8 +105,8 @@ impl SpaceWatch {
     }
 }
 
-/// Why persistent sends are refused, for the client; `None`: they go on.
-pub(crate) fn refusal(sends: Sends) -> Option<Arc<str>> {
+/// Why persistent sends do not go on, for people; `None`: they do.
+pub(crate) fn shortage(sends: Sends) -> Option<Arc<str>> {
     match sends {
         Sends::GoOn => None,
         Sends::BelowWatermark => Some("the file system of the data directory is nearly full".into()),

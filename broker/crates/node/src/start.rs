@@ -267,7 +267,7 @@ async fn wait_for_space(context: &StartContext) -> Result<(), Failure> {
             let sending = journal::smallest_sending_file_system_bytes(segment_bytes, context.settings.ballast_bytes);
             if space.total < sending {
                 context.progress.borrow_mut().warnings.push(format!(
-                    "the file system of the data directory has {} MiB in all: too small for segments of {} MiB and a ballast of {} MiB, so persistent sends are refused from the beginning. Give it at least {} MiB, or set `journal.segment_bytes` (--journal-segment-bytes) lower",
+                    "the file system of the data directory has {} MiB in all: too small for segments of {} MiB and a ballast of {} MiB, so persistent sends find no space from the beginning. Give it at least {} MiB, or set `journal.segment_bytes` (--journal-segment-bytes) lower",
                     space.total >> 20,
                     segment_bytes >> 20,
                     context.settings.ballast_bytes >> 20,

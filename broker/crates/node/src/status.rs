@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::Waiting;
 use leadership::Identity;
 use message::{Epoch, Sequence};
 use platform::{Now, Space};
@@ -50,7 +51,9 @@ pub struct NodeStatus {
     /// Whether a write waits for space.
     pub lacks_space: bool,
     /// Why persistent sends are refused for want of space; `None`: they go on.
-    pub sends_refused: Option<Arc<str>>,
+    pub sends_wait: Option<Arc<str>>,
+    /// Connections whose sends wait for space at this moment.
+    pub waiting: Waiting,
     /// Space on the file system at the last look.
     pub space: Option<Space>,
     /// Segments written or reserved by this epoch, and bytes of batches confirmed by it.
@@ -81,7 +84,8 @@ impl Node {
             appended: Sequence::NONE,
             oldest_operation: None,
             lacks_space: false,
-            sends_refused: None,
+            sends_wait: None,
+            waiting: Waiting::default(),
             space: None,
             journal_bytes: 0,
             store_bytes: 0,
@@ -102,7 +106,8 @@ impl Node {
                 status.appended = leading.journal.appended();
                 status.oldest_operation = oldest;
                 status.lacks_space = leading.journal.lacks_space();
-                status.sends_refused = space::refusal(leading.space.sends);
+                status.sends_wait = space::shortage(leading.space.sends);
+                status.waiting = leading.engine.waiting();
                 status.space = leading.space.last;
                 status.journal_bytes = leading.journal.bytes_written();
                 status.store_bytes = leading.store_bytes();

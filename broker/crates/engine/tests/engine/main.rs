@@ -14,6 +14,7 @@ mod dispatching;
 mod duplicates;
 mod durables;
 mod expiry;
+mod flow;
 mod groups;
 mod memory;
 mod random;

@@ -1,7 +1,6 @@
 //! What is kept in memory, and what is read back.
 
 use engine::Settings;
-use message::RefusalKind;
 
 use super::broker::Broker;
 
@@ -76,26 +75,4 @@ fn another_queue_goes_on_while_one_waits_for_the_disk() {
     assert_eq!((slow.received(), quick.received()), (vec![], vec!["new".to_owned()]));
     broker.answer_reads();
     assert_eq!(slow.received(), ["old", "new"]);
-}
-
-#[test]
-fn messages_in_memory_are_limited() {
-    let broker = Broker::with(Settings {
-        volatile_bytes_max: 10_000,
-        ..Settings::default()
-    });
-    let client = broker.client();
-    client.send_volatile("Q", "small");
-    let outcome = client.send_with("Q", &"x".repeat(10_000), |message, _| message.persistent = false);
-    let refusal = outcome.unwrap().unwrap_err();
-    assert_eq!(refusal.kind, RefusalKind::ResourceAllocation);
-    assert!(
-        refusal
-            .text
-            .starts_with("Usage Manager Memory Limit reached on queue://Q"),
-        "{refusal}"
-    );
-    client.send("Q", &"x".repeat(10_000));
-    client.subscribe("Q").ack_all();
-    assert_eq!(broker.0.borrow().engine.statistics().volatile_bytes, 0);
 }

@@ -2,7 +2,14 @@
 
 use platform::FileSystem;
 
-use crate::world::{World, settings};
+use crate::world::World;
+
+/// Sends that find no space fail: so a test sees at once that there is none.
+fn settings() -> node::Settings {
+    let mut settings = crate::world::settings();
+    settings.engine.send_fail_if_no_space = true;
+    settings
+}
 
 /// Sends persistent messages of 40 KiB until one is refused; gives how many were confirmed, and the refusal.
 fn fill(world: &World, broker: &mut crate::world::Broker, client: &mut crate::world::Client) -> (u32, String) {
@@ -38,7 +45,7 @@ fn on_a_full_disk_sends_are_refused_acknowledgements_go_on_and_space_heals_it() 
     let (sent, refusal) = fill(&world, &mut broker, &mut producer);
     assert!(sent > 10, "{sent}");
     assert!(refusal.contains("Persistent store is Full"), "{refusal}");
-    assert!(broker.node.status(world.now()).sends_refused.is_some());
+    assert!(broker.node.status(world.now()).sends_wait.is_some());
 
     let mut consumer = world.client(&mut broker);
     world.say(
@@ -165,7 +172,7 @@ fn a_checkpoint_that_found_no_space_is_taken_again_when_there_is_some() {
     world.storage.set_capacity(Some(space.total - space.available));
     drain(&world, &mut broker, sent);
     world.run(std::time::Duration::from_secs(10), &mut [&mut broker], |_| false);
-    assert!(broker.node.status(world.now()).sends_refused.is_some());
+    assert!(broker.node.status(world.now()).sends_wait.is_some());
 
     world.storage.set_capacity(Some(space.total));
     assert!(
@@ -276,7 +283,9 @@ fn a_file_system_on_which_sends_can_never_go_on_is_warned_of_at_the_start() {
     world.lead(&mut broker);
     let warnings = broker.node.status(world.now()).warnings;
     assert!(
-        warnings.iter().any(|text| text.contains("refused from the beginning")),
+        warnings
+            .iter()
+            .any(|text| text.contains("find no space from the beginning")),
         "{warnings:?}"
     );
 }
@@ -312,4 +321,51 @@ fn a_start_that_finds_no_space_for_any_one_file_that_it_makes_waits_and_leads() 
         assert!(!repeatable, "{number}: {error:?}");
     }
     assert!(lacked > 30, "{lacked}");
+}
+
+#[test]
+fn on_a_full_disk_sends_wait_and_go_on_when_consumers_have_made_room() {
+    let mut world = World::new(FileSystem::Local);
+    let mut broker = world.start(crate::world::settings());
+    world.lead(&mut broker);
+    world.storage.set_capacity(Some(4 << 20));
+    let mut producer = world.client(&mut broker);
+    let body = "x".repeat(40 << 10);
+    let mut sent = 0;
+    loop {
+        sent += 1;
+        let frame = format!("SEND\ndestination:/queue/Q\npersistent:true\nreceipt:r{sent}\n\n{body}");
+        world.say(&mut broker, &mut producer, &frame);
+        if !world.comes(&mut broker, &mut producer, &format!("receipt-id:r{sent}\n")) {
+            break;
+        }
+    }
+    assert!(sent > 10, "{sent}");
+    assert!(!producer.seen.contains("ERROR"), "it waits");
+    let status = broker.node.status(world.now());
+    assert_eq!((status.waiting.store, status.sends_wait.is_some()), (1, true));
+    let warned = broker.node.take_notices();
+    let waits =
+        |notice: &node::Notice| matches!(notice, node::Notice::Warning(text) if text.contains("sends wait for space"));
+    assert_eq!(warned.iter().filter(|notice| waits(notice)).count(), 1, "{warned:?}");
+
+    world.say(
+        &mut broker,
+        &mut producer,
+        "SEND\ndestination:/queue/R\npersistent:true\nreceipt:behind\n\nbehind",
+    );
+    let mut consumer = world.client(&mut broker);
+    world.say(
+        &mut broker,
+        &mut consumer,
+        "SUBSCRIBE\nid:1\ndestination:/queue/Q\nack:auto\n\n",
+    );
+    while !producer.seen.contains("receipt-id:behind") {
+        // In mode auto a message is done when it was written for its client.
+        assert!(world.comes(&mut broker, &mut consumer, "MESSAGE"));
+        consumer.seen.clear();
+        world.hear(&mut broker, &mut producer);
+    }
+    assert!(broker.node.end().is_none());
+    assert_eq!(broker.node.status(world.now()).waiting, engine::Waiting::default());
 }

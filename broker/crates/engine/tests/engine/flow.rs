@@ -1,0 +1,284 @@
+//! Flow control: who waits for space, what overtakes, and how it goes on.
+
+use std::time::Duration;
+
+use engine::{Settings, Waiting};
+use message::RefusalKind;
+
+use crate::broker::{Broker, Client};
+
+/// Persistent sends do not go on from now on.
+fn fill(broker: &Broker) {
+    broker.0.borrow_mut().engine.set_store_full(Some("it is full".into()));
+}
+
+/// They do again.
+fn make_room(broker: &Broker) {
+    broker.0.borrow_mut().engine.set_store_full(None);
+    broker.wait(0);
+}
+
+fn waiting(broker: &Broker) -> Waiting {
+    broker.0.borrow().engine.waiting()
+}
+
+fn small_memory() -> Settings {
+    Settings {
+        volatile_bytes_max: 10_000,
+        ..Settings::default()
+    }
+}
+
+#[test]
+fn a_persistent_send_waits_for_space_in_the_store_and_a_volatile_one_does_not() {
+    let broker = Broker::new();
+    let (first, second) = (broker.client(), broker.client());
+    fill(&broker);
+    let send = first.post("Q", "waits", |_, _| {});
+    assert_eq!(first.outcome(send), None);
+    assert_eq!(broker.contents("Q"), Vec::<String>::new());
+    second.send_volatile("Q", "goes on");
+    assert_eq!(waiting(&broker), Waiting { store: 1, memory: 0 });
+    make_room(&broker);
+    assert_eq!(first.outcome(send), Some(Ok(())));
+    assert_eq!(broker.contents("Q"), ["goes on", "waits"]);
+    assert_eq!(waiting(&broker), Waiting::default());
+}
+
+#[test]
+fn what_comes_behind_a_waiting_send_waits_in_order() {
+    let broker = Broker::new();
+    let client = broker.client();
+    fill(&broker);
+    let first = client.post("Q", "first", |_, _| {});
+    let second = client.post("Q", "second", |message, _| message.persistent = false);
+    let (consumer, subscribed) = client.try_subscribe("Q", |_| {});
+    assert_eq!(subscribed, None);
+    assert_eq!((client.outcome(first), client.outcome(second)), (None, None));
+    make_room(&broker);
+    assert_eq!(client.outcome(second), Some(Ok(())));
+    assert_eq!(consumer.received(), ["first", "second"]);
+}
+
+#[test]
+fn an_acknowledgement_overtakes_a_waiting_send_of_its_own_connection() {
+    let broker = Broker::with(small_memory());
+    let client = broker.client();
+    let consumer = client.subscribe("Q");
+    client.send_volatile("Q", &"x".repeat(6_000));
+    let send = client.post("Q", &"y".repeat(6_000), |message, _| message.persistent = false);
+    assert_eq!(client.outcome(send), None);
+    assert_eq!(waiting(&broker), Waiting { store: 0, memory: 1 });
+    consumer.ack_all();
+    assert_eq!(client.outcome(send), Some(Ok(())), "the acknowledgement made room");
+    assert_eq!(consumer.fresh().len(), 2);
+}
+
+#[test]
+fn a_pull_overtakes_a_waiting_send_of_its_own_connection() {
+    let broker = Broker::with(small_memory());
+    let client = broker.client();
+    client.send_volatile("Q", &"x".repeat(6_000));
+    let consumer = client.subscribe_with("Q", |subscribe| subscribe.prefetch = 0);
+    let send = client.post("Q", &"y".repeat(6_000), |message, _| message.persistent = false);
+    consumer.pull(1);
+    consumer.ack_all();
+    assert_eq!(client.outcome(send), Some(Ok(())));
+}
+
+#[test]
+fn a_transactional_acknowledgement_waits_behind_a_send() {
+    let broker = Broker::new();
+    let client = broker.client();
+    client.send("Q", "old");
+    let consumer = client.subscribe("Q");
+    let transaction = client.begin();
+    fill(&broker);
+    let send = client.post("R", "waits", |_, _| {});
+    let ack = consumer.post_ack_in(transaction, "old");
+    let commit = client.post_commit(transaction);
+    assert_eq!((client.outcome(ack), client.outcome(commit)), (None, None));
+    make_room(&broker);
+    assert_eq!(client.outcome(send), Some(Ok(())));
+    assert_eq!(client.outcome(commit), Some(Ok(())));
+    assert_eq!(broker.contents("Q"), Vec::<String>::new());
+}
+
+#[test]
+fn a_commit_waits_whole_and_takes_place_whole() {
+    let broker = Broker::new();
+    let client = broker.client();
+    let transaction = client.begin();
+    client.send_in(transaction, "Q", "a");
+    client.send_in(transaction, "R", "b");
+    fill(&broker);
+    let commit = client.post_commit(transaction);
+    assert_eq!(client.outcome(commit), None);
+    assert_eq!(broker.contents("Q"), Vec::<String>::new());
+    make_room(&broker);
+    assert_eq!(client.outcome(commit), Some(Ok(())));
+    assert_eq!(
+        (broker.contents("Q"), broker.contents("R")),
+        (vec!["a".into()], vec!["b".into()])
+    );
+}
+
+#[test]
+fn a_commit_of_acknowledgements_alone_goes_on_in_a_full_store() {
+    let broker = Broker::new();
+    let client = broker.client();
+    client.send("Q", "old");
+    let consumer = client.subscribe("Q");
+    fill(&broker);
+    let transaction = client.begin();
+    consumer.ack_in(transaction, "old");
+    assert_eq!(client.commit(transaction), Some(Ok(())));
+}
+
+#[test]
+fn a_resend_of_what_is_stored_does_not_wait_for_space() {
+    let broker = Broker::new();
+    let client = broker.client();
+    assert_eq!(client.send_unique("Q", "once", "d"), Some(Ok(())));
+    fill(&broker);
+    assert_eq!(client.send_unique("Q", "once", "d"), Some(Ok(())));
+    assert_eq!(client.send_unique("R", "elsewhere", "d"), None, "it is no resend there");
+}
+
+#[test]
+fn who_came_first_goes_on_first() {
+    let broker = Broker::with(small_memory());
+    let consumer = broker.client().subscribe("Q");
+    let clients: Vec<Client> = (0..4).map(|_| broker.client()).collect();
+    clients[0].send_volatile("Q", &"0".repeat(9_000));
+    let sends: Vec<_> = (1..4)
+        .map(|index: usize| {
+            let body = index.to_string().repeat(9_000);
+            clients[index].post("Q", &body, |message, _| message.persistent = false)
+        })
+        .collect();
+    for (index, send) in (1..4).zip(&sends) {
+        assert_eq!(clients[index].outcome(*send), None);
+        consumer.ack_all();
+        assert_eq!(clients[index].outcome(*send), Some(Ok(())), "{index}");
+    }
+}
+
+#[test]
+fn a_smaller_send_goes_on_when_the_one_before_it_took_its_share() {
+    let broker = Broker::with(small_memory());
+    let consumer = broker.client().subscribe("Q");
+    let (filler, large, small) = (broker.client(), broker.client(), broker.client());
+    filler.send_volatile("Q", &"x".repeat(9_000));
+    let large_send = large.post("Q", &"l".repeat(6_000), |message, _| message.persistent = false);
+    let small_send = small.post("Q", &"s".repeat(2_000), |message, _| message.persistent = false);
+    assert_eq!(small.outcome(small_send), None, "it came later");
+    consumer.ack_all();
+    assert_eq!(large.outcome(large_send), Some(Ok(())));
+    assert_eq!(small.outcome(small_send), Some(Ok(())));
+}
+
+#[test]
+fn what_would_never_fit_is_refused_at_once() {
+    let broker = Broker::with(small_memory());
+    let client = broker.client();
+    let outcome = client.send_with("Q", &"x".repeat(20_000), |message, _| message.persistent = false);
+    let refusal = outcome.unwrap().unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::ResourceAllocation);
+    assert!(
+        refusal
+            .text
+            .starts_with("Usage Manager Memory Limit reached on queue://Q"),
+        "{refusal}"
+    );
+    client.send_volatile("Q", "fits");
+}
+
+#[test]
+fn sends_fail_at_once_where_the_settings_say_so() {
+    let broker = Broker::with(Settings {
+        send_fail_if_no_space: true,
+        ..Settings::default()
+    });
+    let client = broker.client();
+    let transaction = client.begin();
+    client.send_in(transaction, "Q", "in it");
+    fill(&broker);
+    let refusal = client.try_send("Q", "x").unwrap().unwrap_err();
+    assert!(
+        refusal.text.starts_with("Persistent store is Full: it is full."),
+        "{refusal}"
+    );
+    let refusal = client.commit(transaction).unwrap().unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::TransactionRolledBack);
+    assert!(refusal.text.contains("Persistent store is Full"), "{refusal}");
+    make_room(&broker);
+    client.send("Q", "goes on");
+    assert_eq!(broker.contents("Q"), ["goes on"]);
+}
+
+#[test]
+fn a_send_gives_up_when_it_has_waited_for_long_enough_and_the_next_begins_to_wait() {
+    let broker = Broker::with(Settings {
+        send_fail_if_no_space_after: Some(Duration::from_secs(5)),
+        ..Settings::default()
+    });
+    let (client, other) = (broker.client(), broker.client());
+    fill(&broker);
+    let first = client.post("Q", "first", |_, _| {});
+    let second = client.post("Q", "second", |_, _| {});
+    broker.wait(1_000);
+    let theirs = other.post("Q", "theirs", |_, _| {});
+    broker.wait(3_999);
+    assert_eq!(client.outcome(first), None);
+    broker.wait(1);
+    assert!(
+        client
+            .outcome(first)
+            .unwrap()
+            .unwrap_err()
+            .text
+            .contains("Persistent store is Full")
+    );
+    assert_eq!((client.outcome(second), other.outcome(theirs)), (None, None));
+    broker.wait(1_000);
+    assert!(other.outcome(theirs).unwrap().is_err());
+    broker.wait(3_999);
+    assert_eq!(client.outcome(second), None);
+    broker.wait(1);
+    assert!(client.outcome(second).unwrap().is_err());
+    make_room(&broker);
+    assert_eq!(broker.contents("Q"), Vec::<String>::new());
+}
+
+#[test]
+fn a_connection_that_goes_takes_what_waited_with_it() {
+    let broker = Broker::new();
+    let (gone, stays) = (broker.client(), broker.client());
+    fill(&broker);
+    gone.post("Q", "gone", |_, _| {});
+    let send = stays.post("Q", "stays", |_, _| {});
+    gone.disconnect();
+    make_room(&broker);
+    assert_eq!(stays.outcome(send), Some(Ok(())));
+    assert_eq!(broker.contents("Q"), ["stays"]);
+    assert_eq!(waiting(&broker), Waiting::default());
+}
+
+#[test]
+fn no_more_is_read_from_a_connection_than_may_wait() {
+    let broker = Broker::with(Settings {
+        waiting_bytes_max: 10_000,
+        ..Settings::default()
+    });
+    let client = broker.client();
+    fill(&broker);
+    let is_backed_up = || broker.0.borrow().engine.is_backed_up(client.id);
+    client.post("Q", &"x".repeat(6_000), |_, _| {});
+    assert!(!is_backed_up());
+    let last = client.post("Q", &"x".repeat(6_000), |_, _| {});
+    assert!(is_backed_up());
+    make_room(&broker);
+    assert!(!is_backed_up());
+    assert_eq!(client.outcome(last), Some(Ok(())));
+}
