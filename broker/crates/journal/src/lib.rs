@@ -35,7 +35,7 @@ pub use position::{Damage, Owners, ReplayStart, SegmentOwner};
 pub use reading::{Damaged, ReadError, read_message};
 pub use recover::{
     Predecessor, Recovered, RecoveryError, RecoveryPlan, RecoverySink, Refused, Tail, TailBatch, Warning, harden,
-    recover,
+    is_written, recover,
 };
 pub use settings::{
     BATCH_BYTES_MAX, CHECKPOINT_AFTER, CHECKPOINT_AFTER_BYTES, CHECKPOINT_AFTER_RECORDS, EMPTY_BATCH_AFTER,

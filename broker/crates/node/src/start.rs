@@ -124,8 +124,9 @@ pub(crate) async fn start(context: StartContext) -> Result<Started, Failure> {
             break;
         }
     }
-    if let Some(leader) = &predecessor {
+    if let Some(leader) = &mut predecessor {
         refuse_newer_format(&leader.root)?;
+        refuse_unannounced(&context, &own, leader).await?;
     }
 
     let plan = plan(&context, predecessor.as_ref()).await?;
@@ -600,6 +601,43 @@ async fn refuse_unexplained(context: &StartContext, found: &Found, survey: &Surv
             Origin::FirstBoot => {}
             Origin::ClaimsMissing(evidence) => return Err(claims_missing(evidence)),
         }
+    }
+    Ok(())
+}
+
+/// Refuses a predecessor whose log goes further than its root: a segment is announced before it is written, so the claim is older than the log.
+async fn refuse_unannounced(context: &StartContext, own: &OwnClaim, leader: &mut Leader) -> Result<(), Failure> {
+    let files = &context.files;
+    let (epoch, nonce) = (leader.claim.epoch, leader.root.nonce);
+    let listed = files.list(names::JOURNAL).await.map_err(Failure::Disk)?;
+    let above = listed
+        .iter()
+        .filter_map(|name| journal::names::segment_of(name))
+        .filter(|(owner, number)| *owner == epoch && *number > leader.root.highest_segment);
+    for (_, number) in above {
+        if !journal::is_written(files, epoch, nonce, number)
+            .await
+            .map_err(Failure::Disk)?
+        {
+            continue;
+        }
+        // One that was fenced a moment ago may have announced it since: its batch behind that is not confirmed, and does not count.
+        if sealed_root(context, &mut leader.claim)
+            .await?
+            .is_some_and(|root| root.highest_segment >= number)
+        {
+            continue;
+        }
+        read_own_fence(files, own.file, own.nonce).await?;
+        return Err(Failure::damage(
+            segments::path(epoch, number),
+            Some(0),
+            format!(
+                "this segment was written, and {} does not announce it, although a segment is announced before it is written: the claim is older than the log, \
+                 as after an old copy of it was put back [R10]. Nothing was changed; put the newest copy of the claim back, or restore the whole directory from one backup",
+                names::claim(epoch)
+            ),
+        ));
     }
     Ok(())
 }

@@ -13,7 +13,9 @@ mod plan;
 mod replay;
 mod scan;
 mod verdict;
+mod written;
 
 pub use harden::harden;
 pub use log::recover;
 pub use plan::{Predecessor, Recovered, RecoveryError, RecoveryPlan, RecoverySink, Refused, Tail, TailBatch, Warning};
+pub use written::is_written;

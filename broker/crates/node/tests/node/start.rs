@@ -487,3 +487,33 @@ fn a_file_of_no_epoch_refuses_only_a_first_start() {
         assert!(world.storage.read_file(stray).is_some(), "it is left alone");
     }
 }
+
+#[test]
+fn a_claim_that_is_older_than_its_log_is_refused() {
+    let mut world = World::new(FileSystem::Local);
+    let mut first = world.start(settings());
+    world.lead(&mut first);
+    let claim = names::claim(Epoch(1));
+    let early = world.storage.read_file(&claim).expect("it leads");
+    let mut client = world.client(&mut first);
+    let body = "x".repeat(60 << 10);
+    for number in 0..12 {
+        let frame = format!("SEND\ndestination:/queue/Q\npersistent:true\nreceipt:r{number}\n\n{body}");
+        world.say(&mut first, &mut client, &frame);
+        world.listen(&mut first, &mut client, &format!("receipt-id:r{number}\n"));
+    }
+    world.kill(first);
+    let late = world.storage.read_file(&claim).expect("it led");
+    world.storage.write_file(&claim, &early);
+    let mut second = world.start(settings());
+    let end = world.end(&mut second);
+    assert!(
+        matches!(&end, End::Failed(Failure::Damage { file, text, .. }) if file.starts_with("journal/") && text.contains("older than the log")),
+        "{end:?}"
+    );
+    // With the newest copy everything is there; what the refused start fenced is fenced anew.
+    world.storage.write_file(&claim, &late);
+    let mut third = world.start(settings());
+    world.lead(&mut third);
+    assert_eq!(third.node.engine().expect("it leads").statistics().messages, 12);
+}
