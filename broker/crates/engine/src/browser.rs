@@ -109,12 +109,12 @@ impl Engine {
                 number: found.number,
                 redeliveries: found.redeliveries,
             };
-            if consumer
-                .selector
-                .as_ref()
-                .is_some_and(|selector| !selector.matches(&seen))
-            {
-                continue;
+            if let Some(selector) = &consumer.selector {
+                let (is_wanted, effort) = selector.judge(&seen);
+                step.spend_effort(effort);
+                if !is_wanted {
+                    continue;
+                }
             }
             let redelivered = found.redeliveries > 0 || position.number <= queue.mark.recovered;
             let after = queue.rests_on(found.number);

@@ -146,7 +146,9 @@ impl Dispatch<'_, '_, '_> {
                     number: found.number,
                     redeliveries: found.redeliveries,
                 };
-                if !selector.matches(&seen) {
+                let (is_wanted, effort) = selector.judge(&seen);
+                self.step.spend_effort(effort);
+                if !is_wanted {
                     interest.pass(position, source);
                     continue;
                 }

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
+use super::effort::Effort;
 use super::expression::{Comparison, Expression, List, Literal, Step};
 use super::function::{replace, split_contains};
 use super::value::Value;
@@ -17,11 +18,16 @@ pub(super) struct Evaluation<'e, 's, S: Source + ?Sized> {
     pub(super) source: &'s S,
     /// What the source said, per identifier; at least as many as the selector has identifiers.
     pub(super) slots: &'e [OnceCell<Value<'s>>],
+    /// What it has cost so far. From when on it is too much everything is unknown.
+    pub(super) effort: &'e Effort,
 }
 
 impl<'e, S: Source + ?Sized> Evaluation<'e, '_, S> {
     /// TRUE, FALSE or unknown.
     pub(super) fn condition(&self, expression: &'e Expression) -> Option<bool> {
+        if !self.effort.add(1) {
+            return None;
+        }
         match expression {
             Expression::Not(operand) => self.condition(operand).map(|condition| !condition),
             Expression::All(operands) => self.first_or_unknown(operands, false),
@@ -73,15 +79,26 @@ impl<'e, S: Source + ?Sized> Evaluation<'e, '_, S> {
                 pattern,
                 replacement,
             } => match self.value(source) {
-                Value::String(source) => {
+                Value::String(source) if self.effort.add(source.len()) => {
                     replace(&source, pattern, replacement).map_or(Value::Null, |text| Value::String(Cow::Owned(text)))
                 }
-                Value::Null | Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Opaque => Value::Null,
+                Value::String(_)
+                | Value::Null
+                | Value::Boolean(_)
+                | Value::Integer(_)
+                | Value::Float(_)
+                | Value::Opaque => Value::Null,
             },
         }
     }
 
     fn step(&self, left: Value<'e>, step: &'e Step) -> Value<'e> {
+        // Text is compared, copied or parsed at most once a step, and quicker than LIKE goes through it.
+        if let Value::String(text) = &left
+            && !self.effort.add(text.len() / 16)
+        {
+            return Value::Null;
+        }
         let convert = self.selector.convert_strings;
         let outcome = match step {
             Step::Arithmetic(arithmetic, right) => {
@@ -104,7 +121,7 @@ impl<'e, S: Source + ?Sized> Evaluation<'e, '_, S> {
             }
             Step::Like { negated, pattern } => match left {
                 Value::Null => None,
-                Value::String(text) => Some(pattern.matches(&text) != *negated),
+                Value::String(text) => pattern.matches(&text, self.effort).map(|matches| matches != *negated),
                 Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Opaque => Some(*negated),
             },
             Step::In { negated, strings } => match left {
@@ -123,7 +140,11 @@ impl<'e, S: Source + ?Sized> Evaluation<'e, '_, S> {
     fn in_list(&self, list: &'e List, candidate: &'e Expression) -> Option<bool> {
         let candidate = self.value(candidate);
         match list {
-            List::Items(items) => Some(items.iter().any(|item| self.value(item).is_same(&candidate))),
+            List::Items(items) => {
+                let is_candidate = |item| self.effort.add(1) && self.value(item).is_same(&candidate);
+                let found = items.iter().any(is_candidate);
+                (!self.effort.is_spent()).then_some(found)
+            }
             List::Split {
                 source,
                 separator,
@@ -137,10 +158,10 @@ impl<'e, S: Source + ?Sized> Evaluation<'e, '_, S> {
                     }
                 };
                 match (self.value(source), candidate) {
-                    (Value::String(source), Value::String(candidate)) => {
+                    (Value::String(source), Value::String(candidate)) if self.effort.add(source.len()) => {
                         Some(split_contains(&source, separator, limit, &candidate))
                     }
-                    (Value::String(_), _) => Some(false),
+                    (Value::String(_), _) => (!self.effort.is_spent()).then_some(false),
                     (Value::Null | Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Opaque, _) => None,
                 }
             }

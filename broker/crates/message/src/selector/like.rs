@@ -1,7 +1,9 @@
 //! Patterns of LIKE: `_` is any one character, `%` any number of them.
 //!
-//! Matching remembers only the last `%` and costs at most (length of the pattern) × (length of the text).
+//! Matching remembers only the last `%` and costs at most (length of the pattern) × (length of the text); it gives up when more than it is allowed was compared.
 //! Proved by `like_agrees_with_the_reference` in `tests/selector_reference.rs`.
+
+use super::effort::Effort;
 
 /// A parsed pattern.
 #[derive(Clone, Debug)]
@@ -38,26 +40,29 @@ impl LikePattern {
         LikePattern { parts: parts.into() }
     }
 
-    /// Whether the pattern describes the whole text, character by character (not byte by byte).
-    pub(super) fn matches(&self, text: &str) -> bool {
+    /// Whether the pattern describes the whole text, character by character (not byte by byte). Counts each comparison; `None` if they are too many.
+    pub(super) fn matches(&self, text: &str, effort: &Effort) -> Option<bool> {
         let mut part_index = 0;
         let mut offset = 0;
         // Behind the last `%`: the part that follows it, and where in the text that part was last tried.
         let mut retry: Option<(usize, usize)> = None;
         loop {
+            if !effort.add(1) {
+                return None;
+            }
             let next = text[offset..].chars().next();
             match (self.parts.get(part_index), next) {
-                (None, None) => return true,
+                (None, None) => return Some(true),
                 (Some(Part::Many), _) => {
                     part_index += 1;
                     if part_index == self.parts.len() {
-                        return true;
+                        return Some(true);
                     }
                     retry = Some((part_index, offset));
                     continue;
                 }
                 // The parts since the last `%` need more characters than are left: a later start leaves fewer.
-                (Some(Part::One | Part::Character(_)), None) => return false,
+                (Some(Part::One | Part::Character(_)), None) => return Some(false),
                 (Some(Part::One), Some(character)) => {
                     part_index += 1;
                     offset += character.len_utf8();
@@ -70,9 +75,11 @@ impl LikePattern {
                 }
                 (Some(Part::Character(_)) | None, Some(_)) => {}
             }
-            let Some((behind, tried)) = retry else { return false };
+            let Some((behind, tried)) = retry else {
+                return Some(false);
+            };
             let Some(skipped) = text[tried..].chars().next() else {
-                return false;
+                return Some(false);
             };
             offset = tried + skipped.len_utf8();
             part_index = behind;

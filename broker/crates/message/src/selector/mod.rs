@@ -26,6 +26,7 @@
 //! Proved by `tests/selector/` (literals, operators, truth tables, examples of the specification), `tests/selector_errors.rs`
 //! (texts, columns, hostile input) and `tests/selector_reference.rs` (random selectors against a slow and simple evaluator).
 
+mod effort;
 mod error;
 mod evaluation;
 mod expression;
@@ -40,6 +41,7 @@ use std::cell::OnceCell;
 pub use error::SelectorError;
 pub use value::Value;
 
+use effort::Effort;
 use evaluation::Evaluation;
 use expression::Expression;
 use parser::Parsed;
@@ -53,6 +55,9 @@ pub const SELECTOR_DEPTH_MAX: usize = 100;
 
 /// Longest string that a selector may compute (`a + b`, REPLACE), in bytes of UTF-8; a longer one is unknown.
 pub const COMPUTED_STRING_BYTES_MAX: usize = 256 * 1024;
+
+/// Characters that one match may compare, copy or search, about; what costs more is unknown (some milliseconds: nobody else is served meanwhile).
+pub const SELECTOR_EFFORT_MAX: u32 = 1_000_000;
 
 /// Prefix that lets strings compare with numbers and booleans; ActiveMQ puts it before every selector that comes over STOMP.
 const CONVERT_PREFIX: &str = "convert_string_expressions:";
@@ -115,6 +120,12 @@ impl Selector {
 
     /// Whether the selector is TRUE for this message; both false and unknown are `false`.
     pub fn matches(&self, source: &(impl Source + ?Sized)) -> bool {
+        self.judge(source).0
+    }
+
+    /// As [`Selector::matches`], and what it cost: characters compared, copied or searched, at most a little over [`SELECTOR_EFFORT_MAX`].
+    pub fn judge(&self, source: &(impl Source + ?Sized)) -> (bool, u32) {
+        let effort = Effort::default();
         let inline = [const { OnceCell::new() }; INLINE_SLOTS];
         let allocated: Vec<OnceCell<Value<'_>>>;
         let slots = if self.identifiers.len() <= INLINE_SLOTS {
@@ -123,13 +134,15 @@ impl Selector {
             allocated = self.identifiers.iter().map(|_| OnceCell::new()).collect();
             &allocated[..]
         };
-        Evaluation {
+        let evaluation = Evaluation {
             selector: self,
             source,
             slots,
-        }
-        .condition(&self.root)
-            == Some(true)
+            effort: &effort,
+        };
+        let is_true = evaluation.condition(&self.root) == Some(true);
+        // What became true by something that was left out is not true.
+        (is_true && !effort.is_spent(), effort.sum())
     }
 
     /// The distinct identifiers that the selector asks for, in order of first appearance.

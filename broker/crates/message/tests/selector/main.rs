@@ -1,5 +1,6 @@
 //! What a selector selects: literals, operators, precedence, three-valued logic, and the examples of the JMS specification.
 
+mod effort;
 mod functions;
 mod literals;
 mod logic;
