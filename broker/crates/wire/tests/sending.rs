@@ -181,17 +181,21 @@ fn a_request_goes_with_what_must_last_and_with_what_wants_a_receipt() {
             "SEND\ndestination:/topic/A,/queue/B\npersistent:true\nduplicate-id:d1\n\na",
             "#4 Send topic://A,queue://B ID:holdfast-3-7:4 Text \"a\" persistent duplicate-id=d1",
         ),
+        (
+            "SEND\ndestination:/queue/A\npersistent:true\nduplicate-id:\n\na",
+            "#5 Send queue://A ID:holdfast-3-7:5 Text \"a\" persistent",
+        ),
         ("BEGIN\ntransaction:t\n\n", "Begin 1"),
         (
             "SEND\ndestination:/queue/A\npersistent:true\ntransaction:t\n\na",
-            "Send queue://A ID:holdfast-3-7:5 Text \"a\" persistent tx=1",
+            "Send queue://A ID:holdfast-3-7:6 Text \"a\" persistent tx=1",
         ),
         (
             "SEND\ndestination:/queue/A\ntransaction:t\nreceipt:q\n\na",
-            "#5 Send queue://A ID:holdfast-3-7:6 Text \"a\" tx=1",
+            "#6 Send queue://A ID:holdfast-3-7:7 Text \"a\" tx=1",
         ),
-        ("COMMIT\ntransaction:t\n\n", "#6 Commit 1"),
-        ("BEGIN\ntransaction:t\nreceipt:b\n\n", "#7 Begin 2"),
+        ("COMMIT\ntransaction:t\n\n", "#7 Commit 1"),
+        ("BEGIN\ntransaction:t\nreceipt:b\n\n", "#8 Begin 2"),
         ("ABORT\ntransaction:t\n\n", "Rollback 2"),
     ] {
         assert_eq!(it.client(frame), [command], "{frame}");
@@ -200,8 +204,8 @@ fn a_request_goes_with_what_must_last_and_with_what_wants_a_receipt() {
     it.done(3);
     assert_eq!(it.output(), "", "no receipt was asked for");
     it.done(2);
-    it.done(7);
-    it.refused(Some(5), RefusalKind::ResourceAllocation, "no space");
+    it.done(8);
+    it.refused(Some(6), RefusalKind::ResourceAllocation, "no space");
     assert_eq!(
         it.output(),
         "RECEIPT\nreceipt-id:r\n\n^\nRECEIPT\nreceipt-id:b\n\n^\nERROR\nmessage:no space\ncontent-type:text/plain\nreceipt-id:q\n\nThe broker refused the frame. The connection stays open.^\n"

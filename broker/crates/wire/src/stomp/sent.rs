@@ -53,7 +53,8 @@ pub(super) fn message_of(
             "destination" | "transaction" | "receipt" | "message-id" | "redelivered" | "subscription"
             | "JMSXUserID" | "JMSXDeliveryCount" | "JMSRedelivered" => {}
             "content-length" => is_sized = true,
-            "duplicate-id" => duplicate_id = Some(value.into()),
+            // An empty one names nothing: two messages without an id are not the same.
+            "duplicate-id" => duplicate_id = Some(value).filter(|id| !id.is_empty()).map(Into::into),
             "correlation-id" => message.correlation_id = Some(value.into()),
             "type" => message.message_type = Some(value.into()),
             "expires" => message.expiration = milliseconds(name, value)?,
