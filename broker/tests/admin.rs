@@ -363,3 +363,13 @@ fn rubbish_and_endless_heads_end_the_connection() {
     }
     assert_eq!(fixture.get("/live").0, 200);
 }
+
+#[test]
+fn idle_connections_keep_no_probe_out() {
+    let fixture = start();
+    let idle: Vec<TcpStream> = (0..300).map(|_| TcpStream::connect(fixture.address).unwrap()).collect();
+    for _ in 0..10 {
+        assert_eq!(fixture.get("/live").0, 200);
+    }
+    drop(idle);
+}

@@ -1,15 +1,15 @@
 //! HTTP connections: how many, how large, how long.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
 use super::broker_view::BrokerView;
 use super::routes;
@@ -17,7 +17,7 @@ use super::routes;
 /// The largest request body, in bytes.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 
-/// Connections at a time; more wait in the listener's queue.
+/// Connections at a time; one more ends the oldest, so that idle ones keep no probe out.
 const CONNECTIONS_MAX: usize = 64;
 
 /// Time to send a request's head, and to stay idle between two.
@@ -31,13 +31,8 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// Serves for as long as it is polled, on a `LocalSet`. Connections that are open end with the set.
 pub async fn serve(listener: TcpListener, view: Rc<dyn BrokerView>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let place = places
-            .clone()
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -57,10 +52,16 @@ pub async fn serve(listener: TcpListener, view: Rc<dyn BrokerView>) {
             .header_read_timeout(HEAD_WITHIN)
             .max_buf_size(HEAD_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), service);
-        tokio::task::spawn_local(async move {
+        open.retain(|connection| !connection.is_finished());
+        if open.len() >= CONNECTIONS_MAX
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
+        let conversation = tokio::task::spawn_local(async move {
             // What fails here is the client's: it went away, was too slow, or spoke no HTTP.
             let _ = tokio::time::timeout(CONNECTION_WITHIN, connection).await;
-            drop(place);
         });
+        open.push_back(conversation.abort_handle());
     }
 }
