@@ -107,14 +107,14 @@ impl Engine {
                     ordinal,
                 } => {
                     if let Some(queue) = self.queues.get_mut(object) {
-                        queue.backlog.stored(*priority, *ordinal, *reference);
+                        queue.backlog.stored(*priority, *ordinal, reference.clone());
                     }
                 }
                 PieceKey::Duplicates { object, ordinal } => {
                     if let Some(queue) = self.queues.get_mut(object) {
-                        queue.duplicates.stored(*ordinal, *reference);
+                        queue.duplicates.stored(*ordinal, reference.clone());
                     } else if let Some(topic) = self.topics.get_mut(object) {
-                        topic.duplicates.stored(*ordinal, *reference);
+                        topic.duplicates.stored(*ordinal, reference.clone());
                     }
                 }
             }

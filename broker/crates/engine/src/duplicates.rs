@@ -12,7 +12,7 @@ use record::{DuplicateIds, PAGE_ENTRIES_MAX, PieceReference};
 
 use crate::settings::Settings;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Written {
     At(PieceReference),
     Imaged,
@@ -132,8 +132,8 @@ impl Duplicates {
     /// The chunks for an image.
     pub(crate) fn image(&mut self) -> impl Iterator<Item = (u64, Option<PieceReference>, Arc<DuplicateIds>)> {
         self.chunks.iter_mut().map(|chunk| {
-            let stored = match chunk.written {
-                Written::At(reference) => Some(reference),
+            let stored = match &chunk.written {
+                Written::At(reference) => Some(reference.clone()),
                 Written::Imaged | Written::No => {
                     chunk.written = Written::Imaged;
                     None

@@ -11,7 +11,7 @@ use message::{
     Sequence, TransactionId,
 };
 use mutant::Mutant;
-use record::{ObjectId, ReadToken, Record, RecordPlace, Store, Ticket};
+use record::{ObjectId, ReadToken, Record, RecordPlace, SegmentNumber, Store, Ticket};
 
 use crate::admin::{AdminBrowse, Counters};
 use crate::apply::{FIRST_TEMPORARY, Inconsistent};
@@ -149,7 +149,7 @@ impl Engine {
         }
     }
 
-    /// Applies the next record of the history. The caller skips those that the restored checkpoint contains. `messages`: as in [`Ticket`].
+    /// Applies the next record of the history. The caller skips those that the restored checkpoint contains. `place`, `last_segment`, `messages`: as in [`Ticket`].
     ///
     /// Fails if the record cannot follow what came before: the history is damaged, refuse to start.
     pub fn replay(
@@ -157,6 +157,7 @@ impl Engine {
         sequence: Sequence,
         record: Record,
         place: RecordPlace,
+        last_segment: SegmentNumber,
         messages: &[(u32, u32)],
     ) -> Result<(), Inconsistent> {
         if Mutant::AckForgottenOnReplay.is_at_work() && matches!(record, Record::Acknowledged(_)) {
@@ -165,6 +166,7 @@ impl Engine {
         let ticket = Ticket {
             sequence,
             place,
+            last_segment,
             messages: messages.to_vec(),
         };
         // Everything that is read back has been made durable before anybody is served.

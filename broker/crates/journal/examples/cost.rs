@@ -48,7 +48,14 @@ impl RecoverySink for Counting {
         Ok(())
     }
 
-    fn replay(&mut self, _: Sequence, _: Record, _: RecordPlace, _: &[(u32, u32)]) -> Result<(), Refused> {
+    fn replay(
+        &mut self,
+        _: Sequence,
+        _: Record,
+        _: RecordPlace,
+        _: SegmentNumber,
+        _: &[(u32, u32)],
+    ) -> Result<(), Refused> {
         self.0 += 1;
         Ok(())
     }

@@ -1,12 +1,13 @@
 //! What may be deleted: a pure decision.
 //!
-//! A segment goes when both named checkpoints lie wholly beyond it and neither refers to a byte in it, lower numbers first; a checkpoint's files go when neither named checkpoint
-//! needs them. Deliberately absent: claims, which never go, and anything of a later epoch or of a name that no broker makes. The caller reads its fence between this decision and the first unlink.
+//! A segment goes when both named checkpoints lie wholly beyond it and neither refers to a byte in it, lower numbers first, wherever it lies: between two that stay, too. A checkpoint's files go
+//! when neither named checkpoint needs them. Deliberately absent: claims, which never go, and anything of a later epoch or of a name that no broker makes. The caller reads its fence between this decision and the first unlink.
 
 use std::collections::BTreeSet;
 
 use message::Epoch;
-use record::EpochSeal;
+use mutant::Mutant;
+use record::{CheckpointName, EpochSeal, SegmentNumber, SegmentSet};
 
 use crate::{CheckpointSummary, names};
 
@@ -17,24 +18,48 @@ pub struct DeletionView<'a> {
     pub own: Epoch,
     /// The two named checkpoints, newest first. With fewer than two nothing is deleted.
     pub named: [Option<&'a CheckpointSummary>; 2],
+    /// The segments that reads need which are under way: of a message, perhaps, that was consumed meanwhile. A read that begins later is of one that waits.
+    pub being_read: &'a SegmentSet,
 }
 
-/// The files that may go, in the order in which they should: relative to the data directory. `segments` and `checkpoints`: the names in these directories.
-pub fn deletable(view: &DeletionView<'_>, segments: &[String], checkpoints: &[String]) -> Vec<String> {
+/// Files that may go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deletable {
+    /// Segments, in the order in which they should.
+    pub segments: Vec<(Epoch, SegmentNumber)>,
+    /// Files of checkpoints, after the segments, in the order in which they should: whose, and whether it holds pieces.
+    pub checkpoints: Vec<(CheckpointName, bool)>,
+}
+
+impl Deletable {
+    /// The files, in the order in which they should go: relative to the data directory.
+    pub fn paths(&self) -> impl Iterator<Item = String> + '_ {
+        let segments = self.segments.iter();
+        let segments = segments.map(|(epoch, number)| names::segment(*epoch, *number));
+        let checkpoints = self.checkpoints.iter().map(|(name, has_pieces)| match has_pieces {
+            true => names::pieces(*name),
+            false => names::checkpoint(*name),
+        });
+        segments.chain(checkpoints)
+    }
+}
+
+/// The files that may go. `segments` and `checkpoints`: the names in these directories.
+pub fn deletable(view: &DeletionView<'_>, segments: &[String], checkpoints: &[String]) -> Deletable {
     let [Some(newer), Some(older)] = view.named else {
-        return Vec::new();
+        return Deletable::default();
     };
-    let lowest = newer.lowest_segment.min(older.lowest_segment);
+    let needed_by_older = |segment| match Mutant::DeleteReferredSegment.is_at_work() {
+        true => segment >= older.start.segment,
+        false => older.needs(segment),
+    };
     let mut going: Vec<_> = segments
         .iter()
         .filter_map(|name| names::segment_of(name))
-        .filter(|(epoch, number)| *epoch <= view.own && *number < lowest)
+        .filter(|(epoch, number)| *epoch <= view.own && !newer.needs(*number) && !needed_by_older(*number))
+        .filter(|(_, number)| !view.being_read.contains(*number))
         .collect();
     going.sort_by_key(|(epoch, number)| (*number, *epoch));
-    let mut going: Vec<String> = going
-        .into_iter()
-        .map(|(epoch, number)| names::segment(epoch, number))
-        .collect();
 
     let named = [newer.name, older.name];
     let newest = newer.name.max(older.name);
@@ -57,14 +82,10 @@ pub fn deletable(view: &DeletionView<'_>, segments: &[String], checkpoints: &[St
         })
         .collect();
     files.sort();
-    going.extend(files.into_iter().map(|(name, has_pieces)| {
-        if has_pieces {
-            names::pieces(name)
-        } else {
-            names::checkpoint(name)
-        }
-    }));
-    going
+    Deletable {
+        segments: going,
+        checkpoints: files,
+    }
 }
 
 /// The entries of a SEALED list that recovery can still need: those of epochs that count since the older named checkpoint; all, if fewer than two are named.

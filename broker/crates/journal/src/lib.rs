@@ -30,7 +30,7 @@ pub use checkpoint::{
     CheckpointError, CheckpointRequest, CheckpointSummary, Loaded, UnreadPieces, Written, check_pieces,
     read_checkpoint, write_checkpoint,
 };
-pub use deletion::{DeletionView, deletable, needed_seals};
+pub use deletion::{Deletable, DeletionView, deletable, needed_seals};
 pub use position::{Damage, Owners, ReplayStart, SegmentOwner};
 pub use reading::{Damaged, ReadError, read_message};
 pub use recover::{

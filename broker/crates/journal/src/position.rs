@@ -3,7 +3,7 @@
 use std::fmt;
 
 use message::{Epoch, Sequence};
-use record::{EpochSeal, Nonce, SegmentNumber};
+use record::{EpochSeal, Nonce, SegmentNumber, SegmentRange, SegmentSet};
 
 use crate::names;
 
@@ -74,9 +74,15 @@ impl Owners {
         self.0[..behind].last().filter(|owner| segment <= owner.last)
     }
 
-    /// Those that own a segment with at least this number.
-    pub fn from(&self, lowest: SegmentNumber) -> impl Iterator<Item = &SegmentOwner> {
-        self.0.iter().filter(move |owner| owner.last >= lowest)
+    /// Those that own one of these segments, or one with at least the number `from`.
+    pub fn needed(&self, segments: &SegmentSet, from: SegmentNumber) -> impl Iterator<Item = &SegmentOwner> {
+        self.0.iter().filter(move |owner| {
+            let owned = SegmentRange {
+                first: owner.first,
+                last: owner.last,
+            };
+            owner.last >= from || segments.meets(owned)
+        })
     }
 
     /// All, by rising segments.
@@ -152,7 +158,19 @@ mod tests {
             [0, 1, 3, 4, 9, 10, 14, 15].map(epoch),
             [None, Some(5), Some(5), None, None, Some(7), Some(7), None]
         );
-        assert_eq!(owners.from(SegmentNumber(4)).count(), 1);
-        assert_eq!(owners.from(SegmentNumber(3)).count(), 2);
+        let needed = |first: u32, last: u32, from: u32| {
+            let range = SegmentRange {
+                first: SegmentNumber(first),
+                last: SegmentNumber(last),
+            };
+            let segments = [range].into_iter().collect();
+            let needed = owners.needed(&segments, SegmentNumber(from));
+            needed.map(|owner| owner.epoch.0).collect::<Vec<_>>()
+        };
+        assert_eq!(needed(4, 9, 15), [0; 0]);
+        assert_eq!(needed(3, 3, 15), [5]);
+        assert_eq!(needed(4, 10, 15), [7]);
+        assert_eq!(needed(4, 9, 14), [7]);
+        assert_eq!(needed(4, 9, 3), [5, 7]);
     }
 }

@@ -49,6 +49,7 @@ mutants! {
     CheckpointOfUnconfirmed "checkpoint-of-unconfirmed" "names a checkpoint that holds what is not confirmed";
     ConfirmBeforeWriteReturned "confirm-before-write-returned" "answers before the bytes are durable";
     ConfirmOutOfOrder "confirm-out-of-order" "answers for a batch while an earlier one is still on its way";
+    DeleteReferredSegment "delete-referred-segment" "deletes a segment that the older named checkpoint refers to";
     DeliverUnconfirmed "deliver-unconfirmed" "delivers what a crash can undo";
     ExpiredDelivered "expired-delivered" "delivers what has expired";
     IgnoreConfirmedThrough "ignore-confirmed-through" "takes damage inside the confirmed log for its end";

@@ -4,7 +4,7 @@
 //! polled at every turn. Invariants: a segment goes to the journal only after the root that announces it is in force; a checkpoint is written only from what is confirmed and used for deletion
 //! only after the root that names it is in force.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,9 +14,10 @@ use journal::{
     Sends, UnreadPieces, Written,
 };
 use leadership::{Cell, Goodbye, GoodbyeReason, Heartbeat, Root, SEALED_URGENT};
+use message::Epoch;
 use mutant::Mutant;
 use platform::{BootTime, DiskErrorKind, FileId, Files, Now, Task};
-use record::{BatchPosition, CheckpointName, Image, Store};
+use record::{BatchPosition, CheckpointName, Image, SegmentNumber, Store};
 
 use crate::claims;
 use crate::clock::EngineClock;
@@ -50,6 +51,8 @@ pub(crate) struct Leading {
     changes: VecDeque<Change>,
     updating: Option<Update>,
     segment: Option<Task<Result<Segment, Failure>>>,
+    /// Every segment in the directory, whoever made it: what the store takes of the disk.
+    segments: BTreeSet<(Epoch, SegmentNumber)>,
     checkpoint: Checkpointing,
     /// What the two named checkpoints refer to, newest first.
     pub(crate) named: [Option<CheckpointSummary>; 2],
@@ -115,7 +118,7 @@ enum Checkpointing {
     Writing(Task<Result<Option<Written>, Failure>>),
     /// Waiting for the root that names it.
     Naming,
-    Deleting(Task<Result<(), Failure>>),
+    Deleting(Task<Result<Vec<(Epoch, SegmentNumber)>, Failure>>),
 }
 
 /// Where the history stood when the last checkpoint was taken.
@@ -147,6 +150,8 @@ impl Leading {
         engine.recovered(clock.read(now));
         let mut journal = Journal::new(files.clone(), settings.journal, started.journal);
         let first = started.first_segment;
+        let mut segments = started.segments;
+        segments.insert((started.claim.epoch, first.number));
         journal.add_segment(first.number, first.file, first.length);
         let space = SpaceWatch::new(
             files.clone(),
@@ -175,6 +180,7 @@ impl Leading {
             changes: VecDeque::new(),
             updating: None,
             segment: None,
+            segments,
             checkpoint: Checkpointing::Idle,
             next_checkpoint: 1,
             last_checkpoint: Mark {
@@ -341,7 +347,9 @@ impl Leading {
         if let Some(task) = &mut self.segment {
             let Some(result) = task.poll() else { return Ok(()) };
             self.segment = None;
-            self.changes.push_back(Change::Announce(result?));
+            let segment = result?;
+            self.segments.insert((self.claim.epoch, segment.number));
+            self.changes.push_back(Change::Announce(segment));
         }
         let announcing = |change: &Change| matches!(change, Change::Announce(_));
         let under_way = self.changes.iter().any(announcing)
@@ -396,6 +404,7 @@ impl Leading {
                 let plan = deletion::Plan {
                     claim: self.claim,
                     named: self.named.clone(),
+                    being_read: self.journal.segments_being_read(),
                 };
                 self.checkpoint = Checkpointing::Deleting(Task::new(deletion::delete(self.files.clone(), plan)));
             }
@@ -451,11 +460,13 @@ impl Leading {
                 Checkpointing::Naming => return Ok(()),
                 Checkpointing::Deleting(task) => {
                     let Some(result) = task.poll() else { return Ok(()) };
-                    result?;
+                    for gone in result? {
+                        self.segments.remove(&gone);
+                    }
                     // A descriptor that is left open would keep the space of a file that is gone.
                     if let [Some(newer), Some(older)] = &self.named {
                         self.journal
-                            .forget_segments(newer.lowest_segment.min(older.lowest_segment));
+                            .forget_segments(|number| !newer.needs(number) && !older.needs(number));
                     }
                     self.checkpoint = Checkpointing::Idle;
                 }
@@ -529,7 +540,7 @@ impl Leading {
     /// Whether the newer checkpoint needs fewer segments than the older one, which another would replace.
     fn another_lets_segments_go(&self) -> bool {
         match &self.named {
-            [Some(newer), Some(older)] => newer.lowest_segment > older.lowest_segment,
+            [Some(newer), Some(older)] => newer.needs_less_than(older),
             [Some(_), None] => true,
             [None, _] => false,
         }
@@ -567,19 +578,9 @@ impl Leading {
         }
     }
 
-    /// Bytes of segments that are kept, and of the ballast.
+    /// Bytes of the segments that exist, and of the ballast.
     pub(crate) fn store_bytes(&self) -> u64 {
-        let lowest = match &self.named {
-            [Some(newer), Some(older)] => newer.lowest_segment.min(older.lowest_segment).0,
-            [_, None] | [None, _] => self
-                .journal
-                .owners()
-                .iter()
-                .next()
-                .map_or(self.root.first_segment.0, |owner| owner.first.0),
-        };
-        let segments = u64::from(self.root.highest_segment.0.saturating_sub(lowest) + 1);
-        segments * u64::from(self.settings.journal.segment_bytes) + self.settings.ballast_bytes
+        self.segments.len() as u64 * u64::from(self.settings.journal.segment_bytes) + self.settings.ballast_bytes
     }
 
     /// Engine time now.

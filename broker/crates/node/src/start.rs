@@ -64,6 +64,8 @@ pub(crate) struct Started {
     pub(crate) first_segment: segments::Segment,
     /// Engine time at the end of the history; milliseconds since 1970.
     pub(crate) engine_time: u64,
+    /// The segments in the directory.
+    pub(crate) segments: BTreeSet<(Epoch, SegmentNumber)>,
     /// What the named checkpoints refer to, newest first.
     pub(crate) named: [Option<CheckpointSummary>; 2],
     /// What the older of them has of its own, which nobody has read.
@@ -153,6 +155,12 @@ pub(crate) async fn start(context: StartContext) -> Result<Started, Failure> {
         return Err(refused_unless_fenced(&context, &own, error).await);
     }
 
+    let listed = files.list(names::JOURNAL).await.map_err(Failure::Disk)?;
+    let segments = listed
+        .iter()
+        .filter_map(|name| journal::names::segment_of(name))
+        .collect();
+
     context.phase("sealing");
     sealed.extend(recovered.seal);
     // A checkpoint that cannot be read is no longer named: deletion must not go by it.
@@ -190,6 +198,7 @@ pub(crate) async fn start(context: StartContext) -> Result<Started, Failure> {
         },
         first_segment: segment,
         engine_time: recovered.engine_time,
+        segments,
         named,
         unread: recovered.unread,
         replayed: (recovered.records, recovered.bytes),
@@ -768,9 +777,10 @@ impl RecoverySink for Sink {
         sequence: Sequence,
         record: Record,
         place: RecordPlace,
+        last_segment: SegmentNumber,
         messages: &[(u32, u32)],
     ) -> Result<(), Refused> {
-        self.with_engine(|engine| engine.replay(sequence, record, place, messages))
+        self.with_engine(|engine| engine.replay(sequence, record, place, last_segment, messages))
             .map_err(|inconsistent| Refused(inconsistent.to_string()))
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use message::{MessageNumber, Sequence};
 
-use crate::{CheckpointName, ObjectId, Place};
+use crate::{CheckpointName, ObjectId, PackedSegments, Place, SegmentRange, SegmentSet};
 
 /// Most entries of one page: what one change may make a checkpoint write again.
 pub const PAGE_ENTRIES_MAX: usize = 1024;
@@ -32,6 +32,17 @@ pub struct Entry {
 pub struct Page {
     /// At most [`PAGE_ENTRIES_MAX`].
     pub entries: Vec<Entry>,
+}
+
+impl Page {
+    /// The segments that its entries refer to: those in which the records lie that hold its messages.
+    pub fn segments(&self) -> SegmentSet {
+        let segments = |entry: &Entry| SegmentRange {
+            first: entry.place.record.segment,
+            last: entry.place.last_segment,
+        };
+        self.entries.iter().map(segments).collect()
+    }
 }
 
 /// Some consecutive duplicate ids of one destination, oldest first, each with the engine time at which it was first seen.
@@ -72,7 +83,7 @@ pub enum PieceContent {
 }
 
 /// Where a piece was written: once, for as many checkpoints as it stays unchanged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PieceReference {
     /// The checkpoint that wrote it.
     pub written_by: CheckpointName,
@@ -82,8 +93,8 @@ pub struct PieceReference {
     pub length: u32,
     /// CRC-32 of the bytes.
     pub checksum: u32,
-    /// The lowest segment that an entry of it refers to; `None` if it refers to none.
-    pub lowest_segment: Option<crate::SegmentNumber>,
+    /// The segments that its entries refer to: [`Page::segments`].
+    pub segments: PackedSegments,
 }
 
 /// A piece of an image: what it is, and either where it lies or what to write.

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use message::{Body, BodyKind, Destination, Kind, Message, MessageNumber, Properties};
 
 use crate::{
-    CheckpointName, Definition, DuplicateIds, Entry, ObjectId, Page, PieceReference, Place, Record, RecordPlace,
-    SegmentNumber, Sent, Waiting,
+    CheckpointName, Definition, DuplicateIds, Entry, ObjectId, PackedSegments, Page, PieceReference, Place, Record,
+    RecordPlace, SegmentNumber, Sent, Waiting,
 };
 
 /// The version byte of a message's bytes.
@@ -216,13 +216,14 @@ impl Definition {
 }
 
 impl Page {
-    /// The page's bytes: each entry 36 bytes.
+    /// The page's bytes: each entry 40 bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         put_count(out, self.entries.len());
         for entry in &self.entries {
             put_u64(out, entry.number.0);
             put_u32(out, entry.place.record.segment.0);
             put_u32(out, entry.place.record.offset);
+            put_u32(out, entry.place.last_segment.0);
             put_u32(out, entry.place.skip);
             put_u32(out, entry.place.length);
             put_u64(out, entry.expiration);
@@ -235,7 +236,7 @@ impl Page {
     /// Reads a page.
     pub fn decode(bytes: &Bytes) -> Result<Page, Malformed> {
         let mut reader = Reader::new(bytes);
-        let entries = reader.list(36, |reader| {
+        let entries = reader.list(40, |reader| {
             Ok(Entry {
                 number: reader.number()?,
                 place: Place {
@@ -243,6 +244,7 @@ impl Page {
                         segment: SegmentNumber(reader.u32()?),
                         offset: reader.u32()?,
                     },
+                    last_segment: SegmentNumber(reader.u32()?),
                     skip: reader.u32()?,
                     length: reader.u32()?,
                 },
@@ -255,6 +257,12 @@ impl Page {
         reader.end("page: bytes left over")?;
         if !entries.is_sorted_by(|a, b| a.number < b.number) {
             return Err(Malformed("page: numbers do not rise"));
+        }
+        if entries
+            .iter()
+            .any(|entry| entry.place.last_segment < entry.place.record.segment)
+        {
+            return Err(Malformed("page: a record ends before it begins"));
         }
         Ok(Page { entries })
     }
@@ -280,14 +288,14 @@ impl DuplicateIds {
 }
 
 impl PieceReference {
-    /// Appends the reference's 28 bytes.
+    /// Appends the reference's bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         put_u32(out, self.written_by.epoch.0);
         put_u32(out, self.written_by.number);
         put_u64(out, self.offset);
         put_u32(out, self.length);
         put_u32(out, self.checksum);
-        put_u32(out, self.lowest_segment.map_or(u32::MAX, |segment| segment.0));
+        self.segments.encode(out);
     }
 
     /// Reads a reference.
@@ -300,9 +308,7 @@ impl PieceReference {
             offset: reader.u64()?,
             length: reader.u32()?,
             checksum: reader.u32()?,
-            lowest_segment: Some(reader.u32()?)
-                .filter(|number| *number != u32::MAX)
-                .map(SegmentNumber),
+            segments: PackedSegments::decode(reader)?,
         })
     }
 }
@@ -480,7 +486,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+    pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
         let taken = self.bytes[self.at..]
             .get(..count)
             .ok_or(Malformed("record: cut short"))?;

@@ -11,6 +11,7 @@ mod checkpoint;
 mod codec;
 mod facts;
 mod place;
+mod segments;
 mod store;
 
 pub use checkpoint::{
@@ -19,4 +20,5 @@ pub use checkpoint::{
 pub use codec::{Malformed, Reader, decode_message, encode_message, message_id};
 pub use facts::{Definition, ObjectId, Record, Sent, Waiting};
 pub use place::{BatchPosition, CheckpointName, EpochSeal, Nonce, Place, RecordPlace, SegmentNumber};
+pub use segments::{PackedSegments, SegmentRange, SegmentSet};
 pub use store::{Fence, Leadership, ReadToken, Store, Ticket};

@@ -33,6 +33,8 @@ pub struct RecordPlace {
 pub struct Place {
     /// Where the record begins.
     pub record: RecordPlace,
+    /// The segment that holds the record's last chunk.
+    pub last_segment: SegmentNumber,
     /// Bytes of the record before the message.
     pub skip: u32,
     /// Bytes of the message.

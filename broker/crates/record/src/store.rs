@@ -2,7 +2,7 @@
 
 use message::{Epoch, Sequence};
 
-use crate::{Place, Record, RecordPlace};
+use crate::{Place, Record, RecordPlace, SegmentNumber};
 
 /// Keeps records, in order.
 pub trait Store {
@@ -21,8 +21,10 @@ pub trait Store {
 pub struct Ticket {
     /// The record's place in the history.
     pub sequence: Sequence,
-    /// Where it lies.
+    /// Where it begins.
     pub place: RecordPlace,
+    /// The segment that holds its last chunk.
+    pub last_segment: SegmentNumber,
     /// Where each of its messages lies within it: bytes before it, and its length, in the order in which the record lists them.
     pub messages: Vec<(u32, u32)>,
 }
@@ -33,6 +35,7 @@ impl Ticket {
         let (skip, length) = self.messages[index];
         Place {
             record: self.place,
+            last_segment: self.last_segment,
             skip,
             length,
         }

@@ -2,6 +2,7 @@
 
 use journal::inspect::{Row, Standing, Totals};
 use journal::{Damage, names};
+use record::SegmentSet;
 use serde_json::{Value, json};
 
 use crate::admin::bytes_text;
@@ -119,10 +120,11 @@ impl Printer {
             Row::Checkpoint { summary, pieces } => {
                 self.finish()?;
                 self.output.text(&format!(
-                    "{}  {pieces} pieces, up to record {}; replay starts in segment {}\n",
+                    "{}  {pieces} pieces, up to record {}; replay starts in segment {}{}\n",
                     names::checkpoint(summary.name),
                     summary.through,
-                    summary.start.segment.0
+                    summary.start.segment.0,
+                    referred_text(&summary.segments)
                 ))
             }
             Row::Foreign { file } => {
@@ -154,6 +156,25 @@ impl Printer {
             bytes_text(segment.bytes),
             segment.batches
         ))
+    }
+}
+
+/// The segments that a checkpoint refers to; of many ranges, the first few.
+fn referred_text(segments: &SegmentSet) -> String {
+    const SHOWN_MAX: usize = 8;
+    let ranges = segments.ranges();
+    let shown: Vec<String> = ranges
+        .iter()
+        .take(SHOWN_MAX)
+        .map(|range| match range.first == range.last {
+            true => range.first.0.to_string(),
+            false => format!("{}–{}", range.first.0, range.last.0),
+        })
+        .collect();
+    match (ranges.len(), ranges.len().saturating_sub(SHOWN_MAX)) {
+        (0, _) => String::new(),
+        (_, 0) => format!(", messages wait in {}", shown.join(", ")),
+        (_, more) => format!(", messages wait in {} and {more} more ranges", shown.join(", ")),
     }
 }
 
@@ -204,7 +225,7 @@ fn row_json(row: &Row) -> Value {
             "pieces": pieces,
             "through": summary.through.0,
             "replay_from_segment": summary.start.segment.0,
-            "lowest_segment": summary.lowest_segment.0,
+            "refers_to_segments": summary.segments.ranges().iter().map(|range| [range.first.0, range.last.0]).collect::<Vec<_>>(),
             "engine_time": summary.engine_time,
         }),
         Row::Foreign { file } => json!({ "row": "foreign", "file": file }),

@@ -51,7 +51,7 @@ pub(crate) enum Taken {
 }
 
 /// Whether a page lies in a checkpoint.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Written {
     /// It does, unchanged.
     At(PieceReference),
@@ -408,8 +408,8 @@ impl Lane {
     pub(crate) fn image(&mut self) -> impl Iterator<Item = (u64, Option<PieceReference>, Arc<Page>)> {
         self.pages.iter_mut().map(|slot| {
             slot.trim();
-            let stored = match slot.written {
-                Written::At(reference) => Some(reference),
+            let stored = match &slot.written {
+                Written::At(reference) => Some(reference.clone()),
                 Written::Imaged | Written::No => {
                     slot.written = Written::Imaged;
                     None

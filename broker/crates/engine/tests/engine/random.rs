@@ -503,9 +503,9 @@ fn state(image: &Image) -> State {
 
 fn replay(engine: &mut Engine, records: &[Written], from: usize, to: usize) {
     for (index, (record, _, messages)) in records.iter().enumerate().take(to).skip(from) {
-        let sequence = Sequence(index as u64 + 1);
+        let (sequence, place) = (Sequence(index as u64 + 1), MemoryStore::place(index));
         engine
-            .replay(sequence, record.clone(), MemoryStore::place(index), messages)
+            .replay(sequence, record.clone(), place, place.segment, messages)
             .unwrap();
     }
 }

@@ -126,20 +126,26 @@ fn a_record_that_cannot_follow_is_refused_with_object_and_number() {
     });
     let place = RecordPlace::default();
     let refused = engine
-        .replay(Sequence(1), acknowledged.clone(), place, &[])
+        .replay(Sequence(1), acknowledged.clone(), place, place.segment, &[])
         .unwrap_err();
     assert_eq!(refused.to_string(), "object 7: there is no such object");
     let created = Record::Created {
         object,
         definition: Definition::Queue { name: "Q".into() },
     };
-    engine.replay(Sequence(1), created.clone(), place, &[]).unwrap();
-    let refused = engine.replay(Sequence(2), acknowledged, place, &[]).unwrap_err();
+    engine
+        .replay(Sequence(1), created.clone(), place, place.segment, &[])
+        .unwrap();
+    let refused = engine
+        .replay(Sequence(2), acknowledged, place, place.segment, &[])
+        .unwrap_err();
     assert_eq!(
         refused.to_string(),
         "object 7, message 9: consumed, but it does not wait here"
     );
-    let refused = engine.replay(Sequence(2), created, place, &[]).unwrap_err();
+    let refused = engine
+        .replay(Sequence(2), created, place, place.segment, &[])
+        .unwrap_err();
     assert_eq!(refused.to_string(), "object 7: created twice");
 }
 

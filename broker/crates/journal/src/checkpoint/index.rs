@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use message::{Epoch, Sequence};
-use record::{CheckpointName, Malformed, Nonce, ObjectId, PieceKey, PieceReference, Reader, SegmentNumber};
+use record::{
+    CheckpointName, Malformed, Nonce, ObjectId, PieceKey, PieceReference, Reader, SegmentNumber, SegmentRange,
+    SegmentSet,
+};
 
 use crate::format::Field;
 use crate::{Damage, ReplayStart, SegmentOwner, names};
@@ -10,10 +13,13 @@ use crate::{Damage, ReplayStart, SegmentOwner, names};
 const MAGIC_BYTES: &[u8] = b"HFCX";
 const PIECES_MAGIC_BYTES: &[u8] = b"HFPC";
 const VERSION_NUMBER: u8 = 1;
-const HEADER_BYTES: usize = 92;
+const HEADER_BYTES: usize = 88;
 const OWNER_BYTES: usize = 28;
 const PIECE_FILE_BYTES: usize = 16;
-const PIECE_BYTES: usize = 42;
+/// Of a piece that refers to no segment.
+const PIECE_BYTES_MIN: usize = 40;
+/// Of a piece that refers to one or two ranges of segments: room at first.
+const PIECE_BYTES_USUAL: usize = 48;
 const PIECES_HEADER_BYTES: usize = 16;
 
 const MAGIC: Field = Field::new("magic", 0, 4, "`HFCX`");
@@ -22,12 +28,7 @@ const RESERVED: Field = Field::new("reserved", 5, 3, "0");
 const CHECKSUM: Field = Field::new("checksum", 8, 4, "CRC-32 of the whole file with this field as 0");
 const EPOCH: Field = Field::new("epoch", 12, 4, "the epoch that wrote it");
 const NUMBER: Field = Field::new("number", 16, 4, "its number within the epoch");
-const LOWEST: Field = Field::new(
-    "lowest segment",
-    20,
-    4,
-    "the lowest segment that recovery or a piece needs",
-);
+const OWNERS: Field = Field::new("owners", 20, 4, "count of owners");
 const THROUGH: Field = Field::new("through", 24, 8, "the newest record that it contains");
 const TIME: Field = Field::new("engine time", 32, 8, "milliseconds since 1970 on the engine's clock");
 const START_EPOCH: Field = Field::new("start epoch", 40, 4, "the epoch in which replay starts");
@@ -46,10 +47,9 @@ const START_SEQUENCE: Field = Field::new(
     8,
     "the first record that begins in that batch or later",
 );
-const OWNERS: Field = Field::new("owners", 72, 4, "count of owners");
-const PIECE_FILES: Field = Field::new("files of pieces", 76, 4, "count of files of pieces");
-const PIECES: Field = Field::new("pieces", 80, 4, "count of pieces");
-const CATALOG: Field = Field::new("catalog length", 84, 8, "bytes of the catalog");
+const PIECE_FILES: Field = Field::new("files of pieces", 72, 4, "count of files of pieces");
+const PIECES: Field = Field::new("pieces", 76, 4, "count of pieces");
+const CATALOG: Field = Field::new("catalog length", 80, 8, "bytes of the catalog");
 
 /// The index's header.
 pub const INDEX_FIELDS: &[Field] = &[
@@ -59,7 +59,7 @@ pub const INDEX_FIELDS: &[Field] = &[
     CHECKSUM,
     EPOCH,
     NUMBER,
-    LOWEST,
+    OWNERS,
     THROUGH,
     TIME,
     START_EPOCH,
@@ -68,7 +68,6 @@ pub const INDEX_FIELDS: &[Field] = &[
     START_PREVIOUS,
     START_BATCH,
     START_SEQUENCE,
-    OWNERS,
     PIECE_FILES,
     PIECES,
     CATALOG,
@@ -100,12 +99,51 @@ pub struct CheckpointSummary {
     pub start: ReplayStart,
     /// Its engine time, milliseconds since 1970.
     pub engine_time: u64,
-    /// The lowest segment that it refers to, or that replay for it reads.
-    pub lowest_segment: SegmentNumber,
+    /// The segments that its pieces refer to. Replay for it reads every segment from where it starts on as well.
+    pub segments: SegmentSet,
     /// The files of pieces that it refers to, each with its bytes; by name.
     pub piece_files: Vec<(CheckpointName, u64)>,
     /// Bytes that it wrote or, read back, its index's bytes.
     pub bytes: u64,
+}
+
+impl CheckpointSummary {
+    /// Whether recovery from it needs a segment: to read the log, or because a message that waits lies in it.
+    pub fn needs(&self, segment: SegmentNumber) -> bool {
+        segment >= self.start.segment || self.segments.contains(segment)
+    }
+
+    /// The segments before the one in which replay starts that a piece refers to. From there on the log has rules of its own.
+    pub(crate) fn segments_before_start(&self) -> impl Iterator<Item = SegmentNumber> + '_ {
+        self.segments
+            .segments()
+            .take_while(|segment| *segment < self.start.segment)
+    }
+
+    /// Whether recovery from `older`, the checkpoint before it, needs a segment that recovery from this one does not.
+    pub fn needs_less_than(&self, older: &CheckpointSummary) -> bool {
+        let Some(last_before_start) = self.start.segment.0.checked_sub(1).map(SegmentNumber) else {
+            return false;
+        };
+        let log = SegmentRange {
+            first: older.start.segment,
+            last: last_before_start,
+        };
+        let needed_by_older = older.segments.ranges().iter().copied().chain([log]);
+        let mut before_start = needed_by_older.filter_map(|range| {
+            let last = range.last.min(last_before_start);
+            (range.first <= last).then_some(SegmentRange { last, ..range })
+        });
+        before_start.any(|range| !self.segments.covers(range))
+    }
+}
+
+/// What these pieces refer to, all together.
+pub(super) fn segments_of(pieces: &[(PieceKey, PieceReference)]) -> SegmentSet {
+    pieces
+        .iter()
+        .flat_map(|(_, reference)| reference.segments.ranges())
+        .collect()
 }
 
 /// A checkpoint's index.
@@ -129,19 +167,20 @@ impl Index {
             through,
             start,
             engine_time,
-            lowest_segment,
+            segments: _,
             piece_files,
             bytes: _,
         } = &self.summary;
-        let tables =
-            self.owners.len() * OWNER_BYTES + piece_files.len() * PIECE_FILE_BYTES + self.pieces.len() * PIECE_BYTES;
+        let tables = self.owners.len() * OWNER_BYTES
+            + piece_files.len() * PIECE_FILE_BYTES
+            + self.pieces.len() * PIECE_BYTES_USUAL;
         let mut out = Vec::with_capacity(HEADER_BYTES + tables + self.catalog.len());
         out.resize(HEADER_BYTES, 0);
         MAGIC.put(&mut out, MAGIC_BYTES);
         VERSION.put(&mut out, &[VERSION_NUMBER]);
         EPOCH.put_u32(&mut out, name.epoch.0);
         NUMBER.put_u32(&mut out, name.number);
-        LOWEST.put_u32(&mut out, lowest_segment.0);
+        OWNERS.put_u32(&mut out, count(self.owners.len()));
         THROUGH.put_u64(&mut out, through.0);
         TIME.put_u64(&mut out, *engine_time);
         START_EPOCH.put_u32(&mut out, start.epoch.0);
@@ -150,7 +189,6 @@ impl Index {
         START_PREVIOUS.put_u32(&mut out, start.previous_checksum);
         START_BATCH.put_u64(&mut out, start.batch);
         START_SEQUENCE.put_u64(&mut out, start.sequence.0);
-        OWNERS.put_u32(&mut out, count(self.owners.len()));
         PIECE_FILES.put_u32(&mut out, count(piece_files.len()));
         PIECES.put_u32(&mut out, count(self.pieces.len()));
         CATALOG.put_u64(&mut out, self.catalog.len() as u64);
@@ -210,7 +248,7 @@ impl Index {
                 sequence: Sequence(START_SEQUENCE.u64(bytes)),
             },
             engine_time: TIME.u64(bytes),
-            lowest_segment: SegmentNumber(LOWEST.u32(bytes)),
+            segments: segments_of(&pieces),
             piece_files,
             bytes: bytes.len() as u64,
         };
@@ -232,14 +270,15 @@ type Tables = (
 
 fn tables(bytes: &Bytes) -> Result<Tables, Malformed> {
     let catalog_bytes = CATALOG.u64(bytes);
-    let counted = u64::from(OWNERS.u32(bytes)) * OWNER_BYTES as u64
+    let at_least = u64::from(OWNERS.u32(bytes)) * OWNER_BYTES as u64
         + u64::from(PIECE_FILES.u32(bytes)) * PIECE_FILE_BYTES as u64
-        + u64::from(PIECES.u32(bytes)) * PIECE_BYTES as u64;
+        + u64::from(PIECES.u32(bytes)) * PIECE_BYTES_MIN as u64;
     let behind = (bytes.len() - HEADER_BYTES) as u64;
-    if counted.checked_add(catalog_bytes) != Some(behind) {
-        return Err(Malformed("the index's counts do not fit its length"));
-    }
-    let catalog_at = HEADER_BYTES + counted as usize;
+    let tables_bytes = behind
+        .checked_sub(catalog_bytes)
+        .filter(|tables_bytes| *tables_bytes >= at_least)
+        .ok_or(Malformed("the index's counts do not fit its length"))?;
+    let catalog_at = HEADER_BYTES + tables_bytes as usize;
     let rows = bytes.slice(HEADER_BYTES..catalog_at);
     let mut reader = Reader::new(&rows);
     let owners = (0..OWNERS.u32(bytes))

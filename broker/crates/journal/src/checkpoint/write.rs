@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use platform::{Blocks, Class, DiskError, DiskErrorKind, FileId, Files, Open};
-use record::{CheckpointName, Image, PieceContent, PieceKey, PieceReference, SegmentNumber};
+use record::{CheckpointName, Image, PackedSegments, PieceContent, PieceKey, PieceReference};
 
 use super::index::{self, CheckpointSummary, Index};
 use crate::names;
@@ -97,7 +97,7 @@ async fn write(
             Some(stored) => stored,
             None => {
                 let reference = add_piece(name, &piece.content, pieces_output).await?;
-                references.push((piece.key, reference));
+                references.push((piece.key, reference.clone()));
                 reference
             }
         };
@@ -105,19 +105,18 @@ async fn write(
     }
     pieces_output.finish().await?;
 
-    let lowest = pieces.iter().filter_map(|(_, reference)| reference.lowest_segment);
-    let lowest_segment = lowest.chain([start.segment]).min().unwrap_or(start.segment);
+    let segments = index::segments_of(&pieces);
     let mut index = Index {
         summary: CheckpointSummary {
             name,
             through: image.through,
             start,
             engine_time,
-            lowest_segment,
+            segments: segments.clone(),
             piece_files: piece_files(&pieces, previous.as_ref()),
             bytes: 0,
         },
-        owners: owners.from(lowest_segment).copied().collect(),
+        owners: owners.needed(&segments, start.segment).copied().collect(),
         pieces,
         catalog: image.catalog,
     };
@@ -156,7 +155,7 @@ fn piece_files(
 /// The files of pieces of which less than half is live: what lives in them is written again.
 fn emptied(image: &Image, previous: Option<&CheckpointSummary>) -> BTreeSet<CheckpointName> {
     let mut live: BTreeMap<CheckpointName, u64> = BTreeMap::new();
-    for stored in image.pieces.iter().filter_map(|piece| piece.stored) {
+    for stored in image.pieces.iter().filter_map(|piece| piece.stored.as_ref()) {
         *live.entry(stored.written_by).or_default() += u64::from(stored.length);
     }
     let known = previous.iter().flat_map(|previous| previous.piece_files.iter());
@@ -176,14 +175,14 @@ async fn add_piece(
         output.buffer.extend_from_slice(&index::pieces_header(name));
     }
     let from = output.buffer.len();
-    let lowest_segment = match content {
+    let segments = match content {
         PieceContent::Page(page) => {
             page.encode(&mut output.buffer);
-            page.entries.iter().map(|entry| entry.place.record.segment).min()
+            PackedSegments::of(&page.segments())
         }
         PieceContent::Duplicates(duplicates) => {
             duplicates.encode(&mut output.buffer);
-            None::<SegmentNumber>
+            PackedSegments::default()
         }
     };
     let reference = PieceReference {
@@ -191,7 +190,7 @@ async fn add_piece(
         offset: output.offset + from as u64,
         length: u32::try_from(output.buffer.len() - from).expect("a piece has at most 1024 entries"),
         checksum: crc32fast::hash(&output.buffer[from..]),
-        lowest_segment,
+        segments,
     };
     if output.buffer.len() >= STEP_BYTES {
         output.write().await?;

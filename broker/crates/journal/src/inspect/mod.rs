@@ -7,12 +7,13 @@
 
 mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use message::{Epoch, Sequence};
 use platform::{DiskError, Files};
 use record::{BatchPosition, CheckpointName, EpochSeal, Nonce, SegmentNumber};
 
+use crate::checkpoint::read_index;
 use crate::format::BatchHeader;
 use crate::{CheckpointError, CheckpointSummary, Damage, names, read_checkpoint};
 
@@ -169,7 +170,8 @@ pub async fn inspect(files: Files, inspection: &Inspection, take: &mut dyn FnMut
     for seal in &inspection.sealed {
         epochs.entry(seal.epoch).or_default();
     }
-    let mut lowest = None;
+    let needed = Needed::by_named(&files, inspection).await?;
+    let mut existing = BTreeSet::new();
     for (epoch, mut segments) in epochs {
         let Some(nonce) = inspection.claims.get(&epoch) else {
             rows.damage(
@@ -180,11 +182,61 @@ pub async fn inspect(files: Files, inspection: &Inspection, take: &mut dyn FnMut
             continue;
         };
         segments.sort();
-        lowest = lowest.into_iter().chain(segments.first().copied()).min();
-        walk::epoch(&files, inspection, epoch, *nonce, &segments, &mut rows).await?;
+        existing.extend(segments.iter().copied());
+        walk::epoch(&files, inspection, epoch, *nonce, &segments, &needed, &mut rows).await?;
     }
-    checkpoints(&files, inspection, lowest, &mut rows).await?;
+    for (missing, file) in needed.referred.iter().filter(|(number, _)| !existing.contains(number)) {
+        let what = format!(
+            "a named checkpoint refers to segment {}, and it does not exist",
+            missing.0
+        );
+        rows.damage(file.clone(), 0, what);
+    }
+    checkpoints(&files, inspection, existing.first().copied(), &mut rows).await?;
     Ok(rows.totals)
+}
+
+/// What the named checkpoints need of the journal, as far as they can be read: a segment that none of them needs may be gone, wherever it lies.
+#[derive(Default)]
+struct Needed {
+    /// From here on, every segment: replay starts nowhere before. Without a readable checkpoint it starts at the beginning.
+    from: SegmentNumber,
+    /// Before the segment in which their replay starts: what they refer to, with its file.
+    referred: BTreeMap<SegmentNumber, String>,
+}
+
+impl Needed {
+    async fn by_named(files: &Files, inspection: &Inspection) -> Result<Needed, DiskError> {
+        let mut starts = Vec::new();
+        let mut referred = BTreeMap::new();
+        for name in inspection.named.into_iter().flatten() {
+            let index = match read_index(files, name).await {
+                Ok(index) => index,
+                // Told of when it is read whole.
+                Err(CheckpointError::Damaged(_)) => continue,
+                Err(CheckpointError::Io(error)) => return Err(error),
+            };
+            starts.push(index.summary.start.segment);
+            for number in index.summary.segments_before_start() {
+                let mut owners = index.owners.iter();
+                let owner = owners.find(|owner| owner.first <= number && number <= owner.last);
+                let file = owner.map_or_else(
+                    || format!("{}/*-{:08}", names::JOURNAL, number.0),
+                    |owner| names::segment(owner.epoch, number),
+                );
+                referred.insert(number, file);
+            }
+        }
+        Ok(Needed {
+            from: starts.into_iter().min().unwrap_or_default(),
+            referred,
+        })
+    }
+
+    /// Whether replay reads it.
+    fn replay_reads(&self, number: SegmentNumber) -> bool {
+        number >= self.from && !self.referred.contains_key(&number)
+    }
 }
 
 async fn checkpoints(
@@ -203,10 +255,10 @@ async fn checkpoints(
     for name in inspection.named.into_iter().flatten() {
         match read_checkpoint(files.clone(), name).await {
             Ok(loaded) => {
-                let needed = loaded.summary.lowest_segment;
+                let needed = loaded.summary.start.segment;
                 if lowest.is_none_or(|lowest| needed < lowest) && loaded.summary.start.batch > 1 {
                     let what = format!(
-                        "the checkpoint refers to segment {}, and the lowest that exists is {:?}",
+                        "replay from the checkpoint starts in segment {}, and the lowest that exists is {:?}",
                         needed.0,
                         lowest.map(|lowest| lowest.0)
                     );

@@ -5,7 +5,7 @@ use message::{Epoch, Sequence};
 use platform::{BLOCK_BYTES, Class, DiskError, Files};
 use record::{EpochSeal, Nonce, Record, SegmentNumber};
 
-use super::{Inspection, Row, Rows, Standing};
+use super::{Inspection, Needed, Row, Rows, Standing};
 use crate::format::{BatchHeader, Chunks, HEADER_BYTES, Seed};
 use crate::names;
 use crate::stream::FileStream;
@@ -49,6 +49,7 @@ pub(super) async fn epoch(
     epoch: Epoch,
     nonce: Nonce,
     segments: &[SegmentNumber],
+    needed: &Needed,
     rows: &mut Rows<'_>,
 ) -> Result<(), DiskError> {
     let seal = inspection.sealed.iter().find(|seal| seal.epoch == epoch).copied();
@@ -70,12 +71,15 @@ pub(super) async fn epoch(
     let mut expected = segments.first().copied();
     for number in segments {
         while let Some(missing) = expected.filter(|expected| expected < number) {
-            walk.rows.damage(
-                names::segment(epoch, missing),
-                0,
-                "the segments before and behind it exist, and this one does not",
-            );
+            if needed.replay_reads(missing) {
+                walk.rows.damage(
+                    names::segment(epoch, missing),
+                    0,
+                    "the segments before and behind it exist, and this one does not",
+                );
+            }
             walk.before = None;
+            walk.unfinished = None;
             expected = Some(SegmentNumber(missing.0 + 1));
         }
         expected = Some(SegmentNumber(number.0 + 1));

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use message::Message;
 use platform::{BootTime, Class, Completion, DiskError, FileId, Files, Open, Operation, OperationId, Outcome};
-use record::{Place, ReadToken, SegmentNumber, decode_message, message_id};
+use record::{Place, ReadToken, SegmentNumber, SegmentRange, SegmentSet, decode_message, message_id};
 
 use super::assembly::{Assembly, Step};
 use crate::format::Seed;
@@ -155,10 +155,19 @@ impl Reads {
         self.go_on(owners);
     }
 
-    /// Closes what is open of the segments below a number. A read that is out keeps its descriptor until it is needed no more.
-    pub(crate) fn forget(&mut self, below: SegmentNumber) {
+    /// The segments in which the records lie that are being read.
+    pub(crate) fn segments(&self) -> SegmentSet {
+        let segments = |job: &Job| SegmentRange {
+            first: job.place.record.segment,
+            last: job.place.last_segment,
+        };
+        self.jobs.iter().map(segments).collect()
+    }
+
+    /// Closes what is open of the segments that are gone. A read that is out keeps its descriptor: it is closed when this is called next.
+    pub(crate) fn forget(&mut self, is_gone: impl Fn(SegmentNumber) -> bool) {
         let idle = |(number, descriptor): (&SegmentNumber, &Descriptor)| {
-            (*number < below && descriptor.users == 0).then_some(*number)
+            (is_gone(*number) && descriptor.users == 0).then_some(*number)
         };
         let gone: Vec<_> = self.descriptors.iter().filter_map(idle).collect();
         gone.into_iter().for_each(|number| self.close(number));

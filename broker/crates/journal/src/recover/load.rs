@@ -9,8 +9,8 @@
 //! | C5 | none named | none named | at the beginning |
 //!
 //! A piece that both share, damaged, damages both: C3. In C1 the older one must still be good to fall back on (C7): a segment that it needs and that does not exist is
-//! warned of; the pieces that only it uses are handed out, to be checked once somebody leads. Whatever replay starts from, every segment that the checkpoint may refer to must exist (C6): a directory that was restored in part is refused before
-//! it is led.
+//! warned of; the pieces that only it uses are handed out, to be checked once somebody leads. Whatever replay starts from, every segment that the checkpoint refers to must exist (C6): a directory that was restored in part is refused before
+//! it is led. A segment between two of these that neither named checkpoint refers to may be gone.
 
 use std::collections::BTreeSet;
 
@@ -208,7 +208,7 @@ fn refusal(damage: &Damage, row: &str, why: &str) -> RecoveryError {
     RecoveryError::Damaged(Damage { what, ..damage.clone() })
 }
 
-/// Refuses if a segment does not exist to which the checkpoint may refer: from its lowest up to where replay starts (C6).
+/// Refuses if a segment does not exist to which the checkpoint refers, before the one in which replay starts (C6).
 pub(super) async fn segments_exist(
     files: &Files,
     summary: &CheckpointSummary,
@@ -220,7 +220,7 @@ pub(super) async fn segments_exist(
     }
 }
 
-/// Whether a segment is missing that a fall-back on the older checkpoint would need: what it may refer to, and the log up to where the newer one's replay starts (C7).
+/// Whether a segment is missing that a fall-back on the older checkpoint would need: what it refers to, and the log up to where the newer one's replay starts (C7).
 pub(super) async fn fall_back_lacks(
     files: &Files,
     older: &FallBack,
@@ -244,7 +244,7 @@ pub(super) async fn fall_back_lacks(
     }))
 }
 
-/// The first segment that does not exist from a checkpoint's lowest to before `end`; those of nobody are left out.
+/// The first segment that a checkpoint needs before `end` and that does not exist: one that it refers to, or one of the log from where its replay starts. In the log, numbers that are nobody's are left out.
 async fn missing_segment(
     files: &Files,
     summary: &CheckpointSummary,
@@ -252,9 +252,19 @@ async fn missing_segment(
     owners: &Owners,
 ) -> Result<Option<Damage>, DiskError> {
     let listed: BTreeSet<String> = files.list(names::JOURNAL).await?.into_iter().collect();
-    for number in summary.lowest_segment.0..end.0 {
-        let number = SegmentNumber(number);
-        let Some(owner) = owners.of(number) else { continue };
+    let log = (summary.start.segment.0..end.0).map(SegmentNumber);
+    for number in summary.segments_before_start().chain(log) {
+        let owner = match owners.of(number) {
+            Some(owner) => owner,
+            None if number >= summary.start.segment => continue,
+            None => {
+                let what = format!(
+                    "it refers to segment {}, and nothing says which epoch wrote that [C6]",
+                    number.0
+                );
+                return Ok(Some(Damage::new(names::checkpoint(summary.name), 0, what)));
+            }
+        };
         let path = names::segment(owner.epoch, number);
         if path
             .strip_prefix(names::JOURNAL)
@@ -267,8 +277,8 @@ async fn missing_segment(
             Ok((file, _)) => files.close(file).await?,
             Err(error) if error.kind == DiskErrorKind::NotFound => {
                 let what = format!(
-                    "checkpoint {}-{} refers to segments from {} on, and this one does not exist [C6]",
-                    summary.name.epoch, summary.name.number, summary.lowest_segment.0
+                    "checkpoint {}-{} needs this segment, and it does not exist [C6]",
+                    summary.name.epoch, summary.name.number
                 );
                 return Ok(Some(Damage::new(path, 0, what)));
             }

@@ -47,12 +47,13 @@ pub trait RecoverySink {
         pieces: Vec<(PieceKey, PieceReference, PieceContent)>,
     ) -> Result<(), Malformed>;
 
-    /// The next record. `messages`: as in [`record::Ticket`]. Its bytes share a read buffer of up to 1 MiB: copy what is kept for long.
+    /// The next record. `place`, `last_segment`, `messages`: as in [`record::Ticket`]. Its bytes share a read buffer of up to 1 MiB: copy what is kept for long.
     fn replay(
         &mut self,
         sequence: Sequence,
         record: Record,
         place: RecordPlace,
+        last_segment: SegmentNumber,
         messages: &[(u32, u32)],
     ) -> Result<(), Refused>;
 

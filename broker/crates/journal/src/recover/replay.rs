@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use message::{Epoch, Sequence};
-use record::{Record, RecordPlace};
+use record::{Record, RecordPlace, SegmentNumber};
 
 use super::{RecoveryError, RecoverySink};
 use crate::format::{BatchHeader, ChunkHeader, Chunks, HEADER_BYTES, NotAChunk};
@@ -89,7 +89,7 @@ impl Replay {
                     if chunk.last
                         && let Some(whole) = self.unfinished.take()
                     {
-                        self.record(whole.epoch, whole.place, whole.bytes.freeze())?;
+                        self.record(whole.epoch, whole.place, header.segment, whole.bytes.freeze())?;
                     }
                 }
                 (false, None) if self.begun => return Err(damage(at, "a record goes on that never began")),
@@ -109,7 +109,7 @@ impl Replay {
         self.begun = true;
         self.next = self.next.next();
         if chunk.last {
-            return self.record(epoch, place, bytes);
+            return self.record(epoch, place, place.segment, bytes);
         }
         self.unfinished = Some(Unfinished {
             epoch,
@@ -119,7 +119,13 @@ impl Replay {
         Ok(())
     }
 
-    fn record(&mut self, epoch: Epoch, place: RecordPlace, bytes: Bytes) -> Result<(), RecoveryError> {
+    fn record(
+        &mut self,
+        epoch: Epoch,
+        place: RecordPlace,
+        last_segment: SegmentNumber,
+        bytes: Bytes,
+    ) -> Result<(), RecoveryError> {
         let sequence = Sequence(self.next.0 - 1);
         if sequence <= self.through {
             return Ok(());
@@ -129,7 +135,8 @@ impl Replay {
             let what = format!("record {sequence}: its checksum matches, and it is a {malformed}");
             Damage::in_segment(epoch, place.segment, place.offset, what)
         })?;
-        let applied = self.sink.borrow_mut().replay(sequence, record, place, &messages);
+        let mut sink = self.sink.borrow_mut();
+        let applied = sink.replay(sequence, record, place, last_segment, &messages);
         applied.map_err(|refused| RecoveryError::Inconsistent {
             file: names::segment(epoch, place.segment),
             offset: place.offset.into(),

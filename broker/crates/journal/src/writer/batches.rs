@@ -54,12 +54,14 @@ impl Journal {
         record.encode(&mut bytes, &mut messages);
         let sequence = self.next_sequence;
         let place = self.append_bytes(&bytes);
+        let last_segment = self.open.segment;
         bytes.clear();
         bytes.shrink_to(self.settings.batch_bytes_max as usize);
         self.scratch = bytes;
         Ticket {
             sequence,
             place,
+            last_segment,
             messages,
         }
     }

@@ -19,7 +19,8 @@ use bytes::Bytes;
 use message::{Epoch, Message, Sequence};
 use platform::{BootTime, Completion, DiskError, DiskErrorKind, FileId, Files, Now, Operation, OperationId, Outcome};
 use record::{
-    BatchPosition, Fence, Leadership, Nonce, Place, ReadToken, Record, RecordPlace, SegmentNumber, Store, Ticket,
+    BatchPosition, Fence, Leadership, Nonce, Place, ReadToken, Record, RecordPlace, SegmentNumber, SegmentSet, Store,
+    Ticket,
 };
 
 use crate::format::Seed;
@@ -346,9 +347,14 @@ impl Journal {
         self.failed.as_ref()
     }
 
+    /// The segments that unfinished reads need, whether or not their messages still wait: they must not go yet.
+    pub fn segments_being_read(&self) -> SegmentSet {
+        self.reads.segments()
+    }
+
     /// Closes the descriptors of segments that are gone.
-    pub fn forget_segments(&mut self, below: SegmentNumber) {
-        self.reads.forget(below);
+    pub fn forget_segments(&mut self, is_gone: impl Fn(SegmentNumber) -> bool) {
+        self.reads.forget(is_gone);
     }
 
     fn fail<T>(&mut self, failure: JournalFailure) -> Result<T, JournalFailure> {

@@ -11,7 +11,7 @@ use message::{Epoch, MessageNumber, Sequence};
 use platform::DiskErrorKind;
 use record::{
     CheckpointName, DuplicateIds, Entry, Image, ObjectId, Page, Piece, PieceContent, PieceKey, Place, SegmentNumber,
-    Ticket,
+    SegmentRange, Ticket,
 };
 
 use crate::rig::{BLOCK, Machine, MemoryDisk, Rig, SMALL, Start, assert_prefix, plan_behind, recovered, taken_over};
@@ -91,15 +91,15 @@ fn read(disk: &MemoryDisk, name: CheckpointName) -> Result<journal::Loaded, Chec
 }
 
 /// Marks pieces as stored where a checkpoint wrote them, as the engine does.
-fn remember(pieces: &mut [Piece], written: &Written) {
+pub(crate) fn remember(pieces: &mut [Piece], written: &Written) {
     for piece in pieces {
         if let Some((_, reference)) = written.references.iter().find(|(key, _)| *key == piece.key) {
-            piece.stored = Some(*reference);
+            piece.stored = Some(reference.clone());
         }
     }
 }
 
-fn named(rig: &Rig, newer: CheckpointName, older: Option<CheckpointName>) -> RecoveryPlan {
+pub(crate) fn named(rig: &Rig, newer: CheckpointName, older: Option<CheckpointName>) -> RecoveryPlan {
     RecoveryPlan {
         checkpoints: [Some(newer), older],
         ..rig.plan(rig.journal.confirmed_position())
@@ -154,8 +154,8 @@ fn a_checkpoint_comes_back_as_it_was_written_and_unchanged_pieces_stay_where_the
     assert_eq!(loaded.pieces.len(), 3);
     for ((key, reference, content), piece) in loaded.pieces.iter().zip(&scene.pieces) {
         assert_eq!(
-            (*key, Some(*reference), content),
-            (piece.key, piece.stored, &piece.content)
+            (*key, Some(reference), content),
+            (piece.key, piece.stored.as_ref(), &piece.content)
         );
     }
 }
@@ -342,13 +342,13 @@ fn a_segment_that_only_a_fall_back_would_need_is_warned_of_when_it_is_missing() 
     let last = append(&mut rig);
     pieces[0] = page(1, &last);
     let newer = write(&rig, name(1, 2), pieces, Some(older.summary.clone()));
-    assert!(older.summary.lowest_segment < newer.summary.lowest_segment);
-    for number in older.summary.lowest_segment.0..newer.summary.start.segment.0 {
+    assert!(newer.summary.needs_less_than(&older.summary));
+    for number in 1..newer.summary.start.segment.0 {
         let copy = rig.machine.disk.copy();
         let path = rig.segment_path(number);
         copy.remove(&path);
         let result = recovered(&copy, named(&rig, name(1, 2), Some(name(1, 1))));
-        if number < newer.summary.lowest_segment.0 {
+        if !newer.summary.needs(SegmentNumber(number)) {
             let (found, _) = result.expect("the newer one does not need it");
             assert!(
                 matches!(&found.warnings[..], [Warning::OlderCheckpointUnusable { damage, .. }] if damage.file == path),
@@ -536,9 +536,13 @@ fn old_bodies_are_found_by_the_owners_that_the_checkpoint_keeps() {
     let (files, owners, place): (_, _, Place) = (machine.files.clone(), found.owners, old.message_place(0));
     let message = machine.run(async move { journal::read_message(&files, &owners, place).await });
     assert!(message.is_ok_and(|message| message == crate::rig::message(1001, 100)));
+    let first_segment = SegmentRange {
+        first: SegmentNumber(1),
+        last: SegmentNumber(1),
+    };
     assert_eq!(
-        found.checkpoints[0].as_ref().map(|summary| summary.lowest_segment),
-        Some(SegmentNumber(1))
+        found.checkpoints[0].as_ref().map(|summary| summary.segments.ranges()),
+        Some(&[first_segment][..])
     );
 }
 
@@ -688,7 +692,7 @@ fn a_directory_restored_without_an_old_segment_is_refused_before_it_is_led() {
     let tickets: Vec<_> = (0..8).map(|_| rig.append_message(5000)).collect();
     rig.settle().expect("nobody fences this epoch");
     let written = write(&rig, name(1, 1), vec![page(1, &tickets)], None);
-    assert_eq!(written.summary.lowest_segment, SegmentNumber(1));
+    assert!(written.summary.segments.contains(SegmentNumber(1)));
     let start = written.summary.start.segment.0;
     assert!(start > 2);
     for missing in 1..start {
@@ -705,7 +709,9 @@ fn a_directory_restored_without_an_old_segment_is_refused_before_it_is_led() {
     // What no piece refers to any more may be gone.
     let later = write(&rig, name(1, 2), vec![page(1, &tickets[7..])], None);
     let disk = rig.machine.disk.copy();
-    (1..later.summary.lowest_segment.0).for_each(|gone| disk.remove(&rig.segment_path(gone)));
+    let first = later.summary.segments.ranges()[0].first;
+    assert!(first > SegmentNumber(1));
+    (1..first.0).for_each(|gone| disk.remove(&rig.segment_path(gone)));
     assert!(recovered(&disk, named(&rig, name(1, 2), None)).is_ok());
 }
 

@@ -386,7 +386,14 @@ fn a_record_that_the_engine_cannot_apply_is_named_with_its_place() {
         fn restore(&mut self, _: &Bytes, _: Vec<(PieceKey, PieceReference, PieceContent)>) -> Result<(), Malformed> {
             Ok(())
         }
-        fn replay(&mut self, sequence: Sequence, _: Record, _: RecordPlace, _: &[(u32, u32)]) -> Result<(), Refused> {
+        fn replay(
+            &mut self,
+            sequence: Sequence,
+            _: Record,
+            _: RecordPlace,
+            _: SegmentNumber,
+            _: &[(u32, u32)],
+        ) -> Result<(), Refused> {
             match sequence {
                 Sequence(3) => Err(Refused("its queue does not exist".into())),
                 _ => Ok(()),

@@ -186,22 +186,32 @@ fn a_decoder_written_from_the_document_alone_reads_the_golden_checkpoint() {
         u64::from(crc(&[&index[..8], &[0; 4], &index[12..]])),
         number(&index, 8, 4)
     );
-    let [owners, files, count] = [72, 76, 80].map(|at| number(&index, at, 4) as usize);
-    let catalog = number(&index, 84, 8) as usize;
+    let [owners, files, count] = [20, 72, 76].map(|at| number(&index, at, 4) as usize);
+    let catalog = number(&index, 80, 8) as usize;
     assert_eq!((owners, files, count), (1, 1, 2));
-    let tables = 92 + owners * 28 + files * 16;
-    assert_eq!(index.len(), tables + count * 42 + catalog);
+    let mut at = 88 + owners * 28 + files * 16;
     assert_eq!(&index[index.len() - catalog..], b"the catalog");
     assert_eq!((&pieces[..4], pieces[4]), (&b"HFPC"[..], 1));
     let mut entries = 0;
-    for row in index[tables..tables + count * 42].chunks(42) {
+    for _ in 0..count {
+        let row = &index[at..];
         let (offset, length) = (number(row, 22, 8) as usize, number(row, 30, 4) as usize);
         let piece = &pieces[offset..offset + length];
         assert_eq!(u64::from(crc(&[piece])), number(row, 34, 4));
         entries += number(piece, 0, 4);
-        let lowest = number(row, 38, 4);
-        assert_eq!(lowest, if row[0] == 1 { 1 } else { 0xffff_ffff });
+        let ranges = &row[40..40 + number(row, 38, 2) as usize];
+        if row[0] == 1 {
+            // One segment lies before the range, which is segment 1; none follows it.
+            assert_eq!(ranges, [1, 0]);
+            let (begins, ends) = (number(piece, 4 + 8, 4), number(piece, 4 + 16, 4));
+            assert_eq!((begins, ends), (1, 1), "the segments of the first message");
+            assert_eq!(piece.len(), 4 + 2 * 40);
+        } else {
+            assert_eq!(ranges, [0; 0]);
+        }
+        at += 40 + ranges.len();
     }
+    assert_eq!(index.len(), at + catalog);
     assert_eq!(entries, 4, "two waiting messages, two duplicate ids");
 }
 

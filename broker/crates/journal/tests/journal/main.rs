@@ -8,4 +8,5 @@ mod deletion;
 mod format;
 mod inspection;
 mod reading;
+mod references;
 mod rig;

@@ -1,6 +1,7 @@
 //! Every kind of record comes back as it went in, and hostile bytes are refused without a panic.
 
 use super::*;
+use crate::SegmentRange;
 use message::{PropertiesBuilder, Property};
 
 fn message() -> Message {
@@ -166,6 +167,7 @@ fn pages_and_duplicate_ids_come_back_and_disorder_is_refused() {
                 segment: SegmentNumber(2),
                 offset: 4096,
             },
+            last_segment: SegmentNumber(3),
             skip: 31,
             length: 99,
         },
@@ -182,7 +184,7 @@ fn pages_and_duplicate_ids_come_back_and_disorder_is_refused() {
     let page = Page {
         entries: vec![entry(1), entry(4)],
     };
-    assert_eq!(Page::decode(&encode(&page)), Ok(page));
+    assert_eq!(Page::decode(&encode(&page)).as_ref(), Ok(&page));
     let disorder = Page {
         entries: vec![entry(4), entry(4)],
     };
@@ -190,6 +192,23 @@ fn pages_and_duplicate_ids_come_back_and_disorder_is_refused() {
         Page::decode(&encode(&disorder)),
         Err(Malformed("page: numbers do not rise"))
     );
+    let mut backwards = Page {
+        entries: vec![entry(1)],
+    };
+    backwards.entries[0].place.last_segment = SegmentNumber(1);
+    assert_eq!(
+        Page::decode(&encode(&backwards)),
+        Err(Malformed("page: a record ends before it begins"))
+    );
+    assert_eq!(
+        page.segments().ranges(),
+        [SegmentRange {
+            first: SegmentNumber(2),
+            last: SegmentNumber(3)
+        }],
+        "a record that goes on counts for every segment in which it lies"
+    );
+    assert_eq!(size_of::<Entry>(), 40);
 
     let ids = DuplicateIds {
         ids: vec![(5, "a".into()), (6, "b".into())],

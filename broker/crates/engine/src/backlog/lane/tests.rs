@@ -1,11 +1,12 @@
 use super::*;
-use record::{CheckpointName, RecordPlace};
+use record::{CheckpointName, PackedSegments, RecordPlace, SegmentNumber};
 
 fn entry(number: u64, expiration: u64) -> Entry {
     Entry {
         number: MessageNumber(number),
         place: Place {
             record: RecordPlace::default(),
+            last_segment: SegmentNumber(0),
             skip: 0,
             length: 7,
         },
@@ -35,7 +36,7 @@ fn reference(offset: u64) -> PieceReference {
         offset,
         length: 0,
         checksum: 0,
-        lowest_segment: None,
+        segments: PackedSegments::default(),
     }
 }
 

@@ -175,10 +175,10 @@ impl Broker {
             inner.image = Some(image);
         }
         for (index, (record, _, messages)) in inner.store.records.iter().enumerate().skip(through.0 as usize) {
-            let sequence = Sequence(index as u64 + 1);
+            let (sequence, place) = (Sequence(index as u64 + 1), MemoryStore::place(index));
             inner
                 .engine
-                .replay(sequence, record.clone(), MemoryStore::place(index), messages)
+                .replay(sequence, record.clone(), place, place.segment, messages)
                 .unwrap();
         }
         inner.engine.recovered(EngineTime(inner.now));
@@ -285,7 +285,7 @@ pub(crate) fn reference() -> PieceReference {
         offset: 0,
         length: 0,
         checksum: 0,
-        lowest_segment: None,
+        segments: record::PackedSegments::default(),
     }
 }
 

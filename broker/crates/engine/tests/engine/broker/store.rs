@@ -55,6 +55,7 @@ impl Store for MemoryStore {
         Ticket {
             sequence,
             place,
+            last_segment: place.segment,
             messages,
         }
     }

@@ -327,7 +327,7 @@ pub(crate) fn sent(number: u64, body: usize) -> Record {
 }
 
 /// One record as recovery handed it over.
-pub(crate) type Replayed = (Sequence, Record, RecordPlace, Vec<(u32, u32)>);
+pub(crate) type Replayed = (Sequence, Record, RecordPlace, SegmentNumber, Vec<(u32, u32)>);
 
 /// What recovery handed over.
 #[derive(Default)]
@@ -358,9 +358,11 @@ impl RecoverySink for Collector {
         sequence: Sequence,
         record: Record,
         place: RecordPlace,
+        last_segment: SegmentNumber,
         messages: &[(u32, u32)],
     ) -> Result<(), Refused> {
-        self.records.push((sequence, record, place, messages.to_vec()));
+        self.records
+            .push((sequence, record, place, last_segment, messages.to_vec()));
         Ok(())
     }
 
@@ -405,10 +407,12 @@ pub(crate) fn assert_prefix(collected: &Collector, appended: &[(Record, Ticket)]
         collected.records.len() <= appended.len(),
         "more was read than was appended"
     );
-    for ((sequence, record, place, messages), (expected, ticket)) in collected.records.iter().zip(appended) {
+    for ((sequence, record, place, last_segment, messages), (expected, ticket)) in
+        collected.records.iter().zip(appended)
+    {
         assert_eq!(
-            (*sequence, *place, messages),
-            (ticket.sequence, ticket.place, &ticket.messages)
+            (*sequence, *place, *last_segment, messages),
+            (ticket.sequence, ticket.place, ticket.last_segment, &ticket.messages)
         );
         assert!(record == expected, "record {sequence} came back changed");
     }
