@@ -334,7 +334,9 @@ async fn link_when_silent(
             refuse_newer_format(&leader.root)?;
         }
         // Before anybody claims: a claim of ours would explain files that it did not write.
-        refuse_unexplained(context, &found, &survey).await?;
+        if !explains(context, &found, &survey).await? {
+            continue;
+        }
         let seen = wait_for_silence(context, &survey).await?;
 
         context.phase("claiming");
@@ -558,8 +560,8 @@ impl Found {
     }
 }
 
-/// Refuses a directory whose files tell of more than its claims do: a claim, or what it held, is gone.
-async fn refuse_unexplained(context: &StartContext, found: &Found, survey: &Survey) -> Result<(), Failure> {
+/// Refuses a directory whose files tell of more than its claims do: a claim, or what it held, is gone. `false`: a claim has sealed since the survey, which is to be made anew.
+async fn explains(context: &StartContext, found: &Found, survey: &Survey) -> Result<bool, Failure> {
     let files = &context.files;
     let Found { segments, checkpoints } = found;
     let every = || segments.iter().chain(checkpoints).map(String::as_str);
@@ -588,6 +590,13 @@ async fn refuse_unexplained(context: &StartContext, found: &Found, survey: &Surv
             None
         };
         if let Some(evidence) = evidence {
+            // It may have sealed and led between the look at its root and the look at what it did.
+            let mut again = OpenClaim::open(files, claim.epoch).await?;
+            let has_sealed = sealed_root(context, &mut again).await?.is_some();
+            files.close(again.file).await.map_err(Failure::Disk)?;
+            if has_sealed {
+                return Ok(false);
+            }
             return Err(Failure::damage(
                 names::claim(claim.epoch),
                 Some(leadership::Cell::RootA.offset()),
@@ -611,7 +620,7 @@ async fn refuse_unexplained(context: &StartContext, found: &Found, survey: &Surv
             Origin::ClaimsMissing(evidence) => return Err(claims_missing(evidence)),
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Refuses a predecessor whose log goes further than its root: a segment is announced before it is written, so the claim is older than the log.
