@@ -3,6 +3,7 @@
 //! Invariants: frames go out in the order of the calls; what is called before CONNECTED waits for it, because only then the escaping is known; whatever the server sends becomes
 //! events, at last one [`Event::Broken`]. Tests: `tests/conversation.rs`, against the broker's own session.
 
+pub mod bulk;
 mod event;
 mod settings;
 
