@@ -176,6 +176,21 @@ fn every_exit_code_comes_with_what_happened_where_and_what_to_do() {
             vec!["destinations", "purge", "topic://T", "--data", &data],
         ),
         (Exit::Refused, vec!["browse", "Q", "--selector", "a =", "--data", &data]),
+        // The message that waits there is none of the run's.
+        (
+            Exit::WrongMessages,
+            vec![
+                "bench",
+                "--destination",
+                "Q",
+                "--consumers",
+                "1",
+                "--count",
+                "1",
+                "--data",
+                &data,
+            ],
+        ),
         (Exit::Configuration, vec!["config", "check", &file]),
         (Exit::Configuration, vec!["run", "--listen", "stomp://0.0.0.0:1"]),
         (Exit::NotReady, vec!["destinations", "list", "--admin", &starting]),

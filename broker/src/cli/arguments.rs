@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::bench::BenchArguments;
 use super::run_arguments::RunArguments;
 use crate::config::parse_duration;
 
@@ -48,6 +49,9 @@ pub(super) enum Command {
 
     /// Show what a broker is doing
     Status(StatusArguments),
+
+    /// Measure how fast a broker is, and check every message
+    Bench(BenchArguments),
 
     /// List, create, purge or delete destinations
     #[command(subcommand)]
@@ -290,7 +294,8 @@ pub(super) enum ConfigCommand {
     Reference,
 }
 
-fn header(text: &str) -> Result<(String, String), String> {
+/// Reads `NAME=VALUE`.
+pub(super) fn header(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_string(), value.to_string())),
         Some(_) | None => Err("write NAME=VALUE".to_string()),

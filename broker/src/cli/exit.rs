@@ -47,6 +47,7 @@ exits! {
     Usage = 2, "usage", "The command line is wrong.", "Read the message, or `--help`.";
     Damage = 65, "damage", "Data on disk is damaged where that cannot be passed over; the broker refuses to start.", "Do not restart in a loop: look at the file that the message names, `holdfast journal verify`, a backup.";
     NothingReceived = 66, "nothing_received", "Fewer messages than asked for came within `--timeout`.", "Wait longer, or look at the queue with `holdfast destinations list`.";
+    WrongMessages = 67, "wrong_messages", "`holdfast bench`: messages were lost, doubled, out of order or changed.", "Keep the data directory and the log of the broker that did it, and report it.";
     Unreachable = 69, "unreachable", "The broker cannot be reached, or the connection broke.", "Check that it runs, and the address (`--admin`, `--data`, `--broker`).";
     AddressInUse = 71, "address_in_use", "A listener's address is taken or does not exist here.", "Stop what uses it, or choose another with `--listen` or `--admin`.";
     DataUnusable = 73, "data_unusable", "The data directory cannot be used: missing parent, no permission, no directory, or a file system that is not known to be safe.", "Read the message; choose another directory with `--data`.";

@@ -8,6 +8,7 @@
 
 mod admin_client;
 mod arguments;
+mod bench;
 mod browse;
 mod configuration;
 mod destinations;
@@ -75,6 +76,7 @@ fn carry_out(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Send(arguments) => send::run(&arguments, output),
         Command::Receive(arguments) => receive::run(&arguments, output),
         Command::Browse(arguments) => browse::run(&arguments, output),
+        Command::Bench(arguments) => bench::run(&arguments, output),
         Command::Status(arguments) => status::run(&arguments, output),
         Command::Destinations(command) => destinations::run(&command, output),
         Command::Journal(command) => journal::run(&command, output),
