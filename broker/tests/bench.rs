@@ -235,6 +235,99 @@ fn what_makes_no_sense_is_refused_before_anything_is_sent() {
     }
 }
 
+#[test]
+fn what_nats_has_no_words_for_is_refused() {
+    for arguments in [
+        &["--topic", "--consumers", "1"][..],
+        &["--ack", "auto", "--consumers", "1"],
+        &["--ack", "client"],
+    ] {
+        let refused = holdfast(&[&["bench", "--broker", "nats://127.0.0.1:1"], arguments].concat());
+        assert_eq!(code(&refused), 2, "{arguments:?}: {refused:?}");
+    }
+}
+
+/// A NATS server: it answers requests and publications to `store.`, and delivers at once to who listens.
+fn play_nats() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("nats://{}", listener.local_addr().unwrap());
+    let listening: Listening = Arc::default();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let listening = Arc::clone(&listening);
+            std::thread::spawn(move || converse_in_nats(stream.unwrap(), &listening));
+        }
+    });
+    url
+}
+
+/// Who listens: subject, id, and where to write.
+type Listening = Arc<Mutex<Vec<(String, String, TcpStream)>>>;
+
+fn converse_in_nats(mut writer: TcpStream, listening: &Listening) {
+    let mut reader = BufReader::new(writer.try_clone().unwrap());
+    writer.write_all(b"INFO {}\r\nPING\r\n").unwrap();
+    let mut inbox = String::new();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap_or(0) == 0 {
+            return;
+        }
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["PING"] => writer.write_all(b"PONG\r\n").unwrap(),
+            ["SUB", subject, "1"] => inbox = subject.trim_end_matches('>').to_owned(),
+            ["SUB", subject, .., id] => {
+                let stream = writer.try_clone().unwrap();
+                let listener = (subject.to_owned(), id.to_owned(), stream);
+                listening.lock().unwrap().push(listener);
+            }
+            ["PUB", subject, .., bytes] => {
+                let mut body = vec![0; bytes.parse::<usize>().unwrap() + 2];
+                reader.read_exact(&mut body).unwrap();
+                let body = String::from_utf8(body).unwrap();
+                if let [_, _, reply, _] = words[..] {
+                    assert!(reply.starts_with(&inbox));
+                    writer
+                        .write_all(format!("MSG {reply} 1 2\r\n{{}}\r\n").as_bytes())
+                        .unwrap();
+                }
+                for (heard, id, stream) in listening.lock().unwrap().iter_mut() {
+                    let message = match heard.starts_with("deliver.") {
+                        true if subject.starts_with("holdfast.bench.") => {
+                            format!("MSG {subject} {id} ack.1 {bytes}\r\n{body}")
+                        }
+                        false if heard == subject => format!("MSG {subject} {id} {bytes}\r\n{body}"),
+                        _ => continue,
+                    };
+                    stream.write_all(message.as_bytes()).unwrap();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn nats_is_measured_and_checked_like_the_others() {
+    let fixed = ["bench", "--json", "--count", "200", "--in-flight", "7", "--broker"];
+    for (arguments, due) in [
+        (&["--consumers", "1"][..], 200),
+        (&["--consumers", "3", "--topic", "--persistent", "false"], 600),
+    ] {
+        let broker = play_nats();
+        let figures = json(&holdfast(&[&fixed[..], &[&broker], arguments].concat()));
+        assert_eq!(
+            (&figures["confirmed"], &figures["received_in_all"], &figures["address"]),
+            (&200.into(), &due.into(), &broker.as_str().into()),
+            "{arguments:?}: {figures}"
+        );
+    }
+    // This server keeps nothing, so what nobody consumed at once is lost.
+    let lost = holdfast(&[&fixed[..], &[&play_nats(), "--timeout", "5s"]].concat());
+    assert_eq!(code(&lost), 67, "{lost:?}");
+}
+
 /// What a played server does to the deliveries of message 3.
 #[derive(Clone, Copy, Debug)]
 enum Betrayal {
@@ -332,7 +425,7 @@ fn a_broker_that_breaks_its_word_is_67_and_the_message_is_named() {
         ),
     ] {
         let broker = play(betrayal);
-        let fixed = ["bench", "--count", "10", "--consumers", "1", "--timeout", "500ms"];
+        let fixed = ["bench", "--count", "10", "--consumers", "1", "--timeout", "5s"];
         let done = holdfast(&[&fixed[..], &["--broker", &broker]].concat());
         let error = String::from_utf8_lossy(&done.stderr).into_owned();
         assert_eq!(code(&done), 67, "{betrayal:?}: {done:?}");

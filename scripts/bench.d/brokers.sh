@@ -2,11 +2,13 @@
 #
 # Each has   NAME_get     makes it available, or says why it cannot be had (1)
 #            NAME_about   one line: version and the settings that matter
-#            NAME_start   starts it on the empty directory $1 and the STOMP port $2; sets broker_pid (its process) and broker_flags (for the client)
+#            NAME_start   starts it on the empty directory $1 and the STOMP port $2; sets broker_pid (its process), broker_flags (for the
+#                         client), and where they differ broker_topic_flags and broker_scheme
 # All are set to put a persistent message on the disk before they confirm it, unless NAME_syncs says no.
 # Nothing is left behind: data and logs lie in the directory, and every process that is started is in `started`.
 
 ARTEMIS_VERSION=2.44.0
+NATS_VERSION=v2.12.1
 JAVA_MEMORY=(-Xms1G -Xmx1G)
 
 # Starts a command in the background; its output goes to $directory/output.
@@ -132,10 +134,31 @@ CONF
     broker_flags=(--login guest --passcode guest --subscribe-header "prefetch-count=1000")
 }
 
-# It speaks a protocol of its own, which the client does not.
 nats_get() {
-    echo "NATS JetStream speaks no STOMP; this harness has no client for its protocol." >&2
+    nats_server="$TOOLS_DIR/bin/nats-server"
+    [ -x "$nats_server" ] && [ "$("$nats_server" --version)" = "nats-server: $NATS_VERSION" ] && return 0
+    # Debian's own is too old for sync_interval: always.
+    command -v go >/dev/null || debian_packages golang || return 1
+    echo "Building nats-server $NATS_VERSION from its Go module, once (minutes)…"
+    GOBIN="$TOOLS_DIR/bin" go install "github.com/nats-io/nats-server/v2@$NATS_VERSION" >"$TOOLS_DIR/nats.log" 2>&1 && return 0
+    tail -n 3 "$TOOLS_DIR/nats.log" >&2
     return 1
+}
+nats_syncs=yes
+nats_about() { echo "nats-server $NATS_VERSION; JetStream with sync_interval: always, a work-queue stream for a queue, core NATS for a topic; its own protocol"; }
+nats_start() {
+    local directory=$1 port=$2
+    cat >"$directory/nats.conf" <<CONF
+listen: "127.0.0.1:$port"
+jetstream {
+  store_dir: "$directory/data"
+  sync_interval: always
+  max_memory_store: 4GB
+  max_file_store: 50GB
+}
+CONF
+    launch "$nats_server" --config "$directory/nats.conf"
+    broker_pid=$! broker_scheme=nats broker_flags=()
 }
 
 debian_version() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null; }

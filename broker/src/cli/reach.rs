@@ -82,7 +82,8 @@ impl ReachClients {
     }
 }
 
-fn stomp_address(url: &str) -> Result<SocketAddr, Failure> {
+/// The address in `stomp://host:port`, `host:port` or `host`.
+pub(super) fn stomp_address(url: &str) -> Result<SocketAddr, Failure> {
     let wrong = |what: String| {
         Failure::new(
             Exit::Usage,

@@ -12,7 +12,8 @@ const AFTER_HELP: &str = "\
 One thread does it all, each producer and each consumer on a connection of its
 own. A producer sends as soon as a confirmation is there, so a slow answer slows
 the sending down, too. Exit code 67 if a message was lost, doubled, out of order
-or changed.
+or changed. A NATS server is measured by --broker nats://HOST:PORT: a queue is a
+JetStream stream, a topic a subject of core NATS.
 
   holdfast bench --producers 100 --consumers 4
   holdfast bench --topic --consumers 100 --persistent false --backlog-max 1000

@@ -11,12 +11,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use super::connection::{Connection, Target, url};
+use super::connection::{Connection, Place, Target};
 use super::ledger::{Faults, Kind};
 use super::measurement::Measurement;
 use super::process::{UsageReport, Watched};
 use super::scenario::{Extent, Scenario};
-use super::traffic::{Traffic, consume, destination_of, produce, subscribe};
+use super::traffic::{Traffic, consume, produce, subscribe};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
@@ -96,17 +96,19 @@ pub(super) async fn carry_out(
     let before = watched.usage();
     let (stop, stopped) = watch::channel(false);
     let mut server = None;
+    let protocol = traffic.target.endpoint.protocol;
+    course.create().await?;
     course.start_consumers(scenario.consumers, &stopped).await?;
     let mut producers = Vec::new();
     for number in 0..scenario.producers {
         let connection = Connection::open(&traffic.target).await?;
         server = connection.server.clone();
-        producers.push((connection, destination_of(scenario, number)?));
+        producers.push((connection, scenario.place(number, protocol)?));
         course.show();
     }
     traffic.producing.set(scenario.producers);
-    for (number, (connection, destination)) in producers.into_iter().enumerate() {
-        let producing = produce(Rc::clone(&traffic), connection, number, destination);
+    for (number, (connection, place)) in producers.into_iter().enumerate() {
+        let producing = produce(Rc::clone(&traffic), connection, number, place);
         course.tasks.spawn_local(producing);
     }
 
@@ -160,6 +162,7 @@ pub(super) async fn carry_out(
         course.start_consumers(scenario.destinations.len(), &stopped).await?;
         course.finish_deliveries(scenario.destinations.len(), stop).await?;
     }
+    course.delete().await?;
     let ledger = traffic.ledger.borrow();
     let looked_for = scenario.consumers > 0 || drains && scenario.kind == Kind::Queue;
     let measurement = traffic.measurement.borrow().clone();
@@ -178,13 +181,51 @@ pub(super) async fn carry_out(
 }
 
 impl Course<'_> {
+    /// Has the destinations made, where the protocol wants that.
+    async fn create(&self) -> Result<(), Failure> {
+        let scenario = &self.traffic.scenario;
+        let pending_max = u64::from(scenario.prefetch) * scenario.consumers.max(1) as u64;
+        for place in self.places_to_make()? {
+            let mut connection = Connection::open(&self.traffic.target).await?;
+            connection.create(&place, scenario.persistent, pending_max).await?;
+        }
+        Ok(())
+    }
+
+    /// Has them removed again.
+    async fn delete(&self) -> Result<(), Failure> {
+        for place in self.places_to_make()? {
+            let mut connection = Connection::open(&self.traffic.target).await?;
+            connection.delete(&place).await?;
+        }
+        Ok(())
+    }
+
+    /// The destinations that are not there by being used.
+    fn places_to_make(&self) -> Result<Vec<Place>, Failure> {
+        let scenario = &self.traffic.scenario;
+        let protocol = self.traffic.target.endpoint.protocol;
+        let mut places = Vec::new();
+        for number in 0..scenario.destinations.len() {
+            let place = scenario.place(number, protocol)?;
+            match place {
+                Place::Stream(_) => places.push(place),
+                Place::Destination(_) | Place::Subject(_) => {}
+            }
+        }
+        Ok(places)
+    }
+
     /// Subscribes `count` consumers, spread over the destinations, one after the other.
     async fn start_consumers(&mut self, count: usize, stop: &watch::Receiver<bool>) -> Result<(), Failure> {
         for number in 0..count {
-            let destination = destination_of(&self.traffic.scenario, number)?;
+            let place = self
+                .traffic
+                .scenario
+                .place(number, self.traffic.target.endpoint.protocol)?;
             let mut connection = Connection::open(&self.traffic.target).await?;
             let consumer = self.traffic.ledger.borrow_mut().consumer();
-            subscribe(&self.traffic, &mut connection, consumer, &destination).await?;
+            subscribe(&self.traffic, &mut connection, consumer, &place).await?;
             let consuming = consume(Rc::clone(&self.traffic), connection, consumer, stop.clone());
             self.tasks.spawn_local(consuming);
             self.show();
@@ -292,7 +333,7 @@ impl Course<'_> {
         let confirmed = self.traffic.confirmed.get();
         let what = format!("{what} ({confirmed} of {sent} messages sent were confirmed)");
         let first = &self.traffic.scenario.destinations[0];
-        let location = format!("{first} at {}", url(self.traffic.target.address));
+        let location = format!("{first} at {}", self.traffic.target.endpoint);
         Failure::new(exit, what, location, what_to_do)
     }
 }

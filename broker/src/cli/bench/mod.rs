@@ -5,7 +5,7 @@
 //! | `scenario` | what is to be done |
 //! | `course` | when it begins, is measured, and ends |
 //! | `traffic` | producers and consumers |
-//! | `connection` | sockets and buffers |
+//! | `connection`, `nats` | sockets, buffers, protocols |
 //! | `body`, `ledger` | what a message carries, and whether everything came, once and in order |
 //! | `measurement`, `process`, `report` | figures |
 //! | `machine`, `nothing` | what to hold them against: disk, loopback, the client by itself |
@@ -20,20 +20,19 @@ mod course;
 mod ledger;
 mod machine;
 mod measurement;
+mod nats;
 mod nothing;
 mod process;
 mod report;
 mod scenario;
 mod traffic;
 
-use std::net::{IpAddr, SocketAddr};
-
 use platform::Random;
 use platform::real::RealRandom;
 
 pub(super) use arguments::BenchArguments;
 
-use self::connection::{Target, url};
+use self::connection::{Endpoint, Protocol, Target};
 use self::process::Watched;
 use self::report::Report;
 use self::scenario::Scenario;
@@ -41,11 +40,12 @@ use super::admin_client::AdminClient;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::Output;
+use super::reach::stomp_address;
 use crate::admin::Deleted;
 
 /// Whom the run is against.
 struct Found {
-    addresses: Vec<SocketAddr>,
+    endpoint: Endpoint,
     /// Its admin interface, if it has one and was reached by it.
     admin: Option<AdminClient>,
     /// Its process on this machine, as it says itself.
@@ -70,12 +70,13 @@ pub(super) fn run(arguments: &BenchArguments, output: &Output) -> Result<(), Fai
     let scenario = Scenario::new(arguments, run)?;
     let found = find(arguments)?;
     let watched = Watched::new(arguments.pid, found.pid)?;
+    scenario.fits(found.endpoint.protocol)?;
     let target = Target {
-        address: *found.addresses.first().ok_or_else(|| no_address(arguments))?,
+        endpoint: found.endpoint,
         login: arguments.login.clone(),
         passcode: arguments.passcode.clone(),
     };
-    let address = url(target.address);
+    let address = target.endpoint.to_string();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -122,37 +123,37 @@ pub(super) fn run(arguments: &BenchArguments, output: &Output) -> Result<(), Fai
 }
 
 fn find(arguments: &BenchArguments) -> Result<Found, Failure> {
+    let apart = |protocol, address, keeps| Found {
+        endpoint: Endpoint { protocol, address },
+        admin: None,
+        pid: None,
+        keeps,
+    };
     if arguments.against_nothing {
-        return Ok(Found {
-            addresses: vec![nothing::start()?],
-            admin: None,
-            pid: None,
-            keeps: false,
-        });
+        return Ok(apart(Protocol::Stomp, nothing::start()?, false));
+    }
+    if let Some(address) = arguments
+        .reach
+        .broker
+        .as_ref()
+        .and_then(|url| url.strip_prefix("nats://"))
+    {
+        return Ok(apart(Protocol::Nats, stomp_address(address)?, true));
     }
     let addresses = arguments.reach.stomp_addresses()?;
+    let address = *addresses.first().ok_or_else(|| no_address(arguments))?;
     if arguments.reach.broker.is_some() {
-        return Ok(Found {
-            addresses,
-            admin: None,
-            pid: None,
-            keeps: true,
-        });
+        return Ok(apart(Protocol::Stomp, address, true));
     }
     let admin = arguments.reach.reach.admin_client()?;
-    let is_here = |address: &SocketAddr| match address.ip() {
-        IpAddr::V4(address) => address.is_loopback(),
-        IpAddr::V6(address) => address.is_loopback(),
-    };
-    let pid = match addresses.iter().any(is_here) {
+    let pid = match address.ip().is_loopback() {
         true => Some(admin.status()?.pid),
         false => None,
     };
     Ok(Found {
-        addresses,
         admin: Some(admin),
         pid,
-        keeps: true,
+        ..apart(Protocol::Stomp, address, true)
     })
 }
 

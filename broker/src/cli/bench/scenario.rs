@@ -6,9 +6,12 @@ use client::stomp::Ack;
 
 use super::arguments::{BenchAck, BenchArguments};
 use super::body::HEADER_BYTES;
+use super::connection::{Place, Protocol};
 use super::ledger::Kind;
+use super::nats::Stream;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::stomp_connection::stomp_destination;
 
 /// The largest body, in bytes; a broker's own limit may be lower.
 const SIZE_MAX: u64 = 64 << 20;
@@ -111,6 +114,37 @@ impl Scenario {
             timeout: arguments.timeout,
             send_headers: arguments.send_headers.clone(),
             subscribe_headers: arguments.subscribe_headers.clone(),
+        })
+    }
+
+    /// Refuses what a protocol has no words for.
+    pub(super) fn fits(&self, protocol: Protocol) -> Result<(), Failure> {
+        let wrong =
+            |what: &str, location: &str, what_to_do: &str| Err(Failure::new(Exit::Usage, what, location, what_to_do));
+        match (protocol, self.kind) {
+            (Protocol::Stomp, _) => Ok(()),
+            (Protocol::Nats, Kind::Topic) if self.persistent => wrong(
+                "core NATS keeps no messages",
+                "--persistent",
+                "give --persistent false with --topic",
+            ),
+            (Protocol::Nats, Kind::Queue) if self.ack != Ack::ClientIndividual => wrong(
+                "consumers that share a stream acknowledge each message by itself",
+                "--ack",
+                "leave --ack out",
+            ),
+            (Protocol::Nats, Kind::Topic | Kind::Queue) => Ok(()),
+        }
+    }
+
+    /// Where one of several producers or consumers sends to or receives from.
+    pub(super) fn place(&self, number: usize, protocol: Protocol) -> Result<Place, Failure> {
+        let shown = &self.destinations[number % self.destinations.len()];
+        let name = shown.split_once("://").map_or(shown.as_str(), |(_, name)| name);
+        Ok(match (protocol, self.kind) {
+            (Protocol::Stomp, _) => Place::Destination(stomp_destination(shown)?),
+            (Protocol::Nats, Kind::Queue) => Place::Stream(Stream::new(name)),
+            (Protocol::Nats, Kind::Topic) => Place::Subject(name.to_owned()),
         })
     }
 

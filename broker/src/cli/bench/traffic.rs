@@ -4,23 +4,21 @@
 //! written together. Deliberately absent: when a run begins and ends (`course`).
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Instant;
 
-use client::stomp::bulk::{FrameView, SendTemplate, write_ack};
-use client::stomp::{Ack, SendOptions, SubscribeOptions, Version};
+use client::stomp::{Ack, SendOptions, SubscribeOptions};
 use tokio::sync::{Notify, watch};
 
 use super::body::{self, BodyHeader};
-use super::connection::{Connection, Target, unexpected};
+use super::connection::{
+    AckSyntax, Connection, Delivery, Incoming, Place, Target, Template, unexpected, write_sign_of_life,
+};
 use super::ledger::Ledger;
 use super::measurement::Measurement;
 use super::scenario::Scenario;
 use crate::cli::failure::Failure;
-use crate::cli::stomp_connection::stomp_destination;
-
-/// The id of each consumer's subscription.
-const SUBSCRIPTION: &str = "bench";
 
 /// What producers, consumers and the course of the run share.
 pub(super) struct Traffic {
@@ -112,18 +110,21 @@ impl Traffic {
     }
 }
 
-/// The messages of one producer that are not confirmed: a receipt's id is the place of its message here.
+/// The messages of one producer that are not confirmed: a confirmation names the place of its message here.
 struct InFlight {
     free: Vec<u32>,
     /// When the message at each place was sent; `None`: the place is free.
     sent_at: Vec<Option<u64>>,
+    /// The places in the order of sending, where confirmations name none.
+    order: Option<VecDeque<u32>>,
 }
 
 impl InFlight {
-    fn new(messages: u32) -> InFlight {
+    fn new(messages: u32, in_order: bool) -> InFlight {
         InFlight {
             free: (0..messages).rev().collect(),
             sent_at: vec![None; messages as usize],
+            order: in_order.then(VecDeque::new),
         }
     }
 
@@ -134,15 +135,24 @@ impl InFlight {
     fn put(&mut self, now: u64) -> Option<u32> {
         let place = self.free.pop()?;
         self.sent_at[place as usize] = Some(now);
+        if let Some(order) = &mut self.order {
+            order.push_back(place);
+        }
         Some(place)
     }
 
-    /// When the message was sent that this receipt confirms; `None` if no such receipt is due.
-    fn take(&mut self, receipt: u64) -> Option<u64> {
-        let place = usize::try_from(receipt).ok()?;
-        let sent_at = self.sent_at.get_mut(place)?.take()?;
+    /// When the message at a place was sent, which is confirmed; `None` if no such confirmation is due.
+    fn take(&mut self, place: u64) -> Option<u64> {
+        let index = usize::try_from(place).ok()?;
+        let sent_at = self.sent_at.get_mut(index)?.take()?;
         self.free.push(u32::try_from(place).ok()?);
         Some(sent_at)
+    }
+
+    /// The same for what was sent first.
+    fn take_first(&mut self) -> Option<u64> {
+        let place = self.order.as_mut()?.pop_front()?;
+        self.take(place.into())
     }
 }
 
@@ -151,7 +161,7 @@ pub(super) async fn produce(
     traffic: Rc<Traffic>,
     mut connection: Connection,
     producer: usize,
-    destination: String,
+    place: Place,
 ) -> Result<(), Failure> {
     let scenario = &traffic.scenario;
     let headers: Vec<(&str, &str)> = borrowed(&scenario.send_headers);
@@ -160,8 +170,8 @@ pub(super) async fn produce(
         headers: &headers,
         ..SendOptions::default()
     };
-    let template = SendTemplate::new(connection.version, &destination, &traffic.blank, &options);
-    let mut in_flight = InFlight::new(scenario.in_flight);
+    let template = connection.template(&place, &traffic.blank, &options);
+    let mut in_flight = InFlight::new(scenario.in_flight, place.confirms_in_order());
     loop {
         send(&traffic, &mut connection, producer, &template, &mut in_flight);
         connection.flush()?;
@@ -181,13 +191,19 @@ pub(super) async fn produce(
         let now = traffic.now();
         let mut measurement = traffic.measurement.borrow_mut();
         let mut receipts = 0;
-        while let Some(frame) = connection.input.next_frame()? {
-            let sent_at = match frame.command {
-                b"RECEIPT" => frame.number(b"receipt-id").and_then(|receipt| in_flight.take(receipt)),
-                _ => None,
+        while let Some(incoming) = connection.input.next()? {
+            let sent_at = match incoming {
+                Incoming::Confirmed(place) => in_flight.take(place),
+                Incoming::Done => in_flight.take_first(),
+                Incoming::Asked => {
+                    write_sign_of_life(&mut connection.output.bytes);
+                    continue;
+                }
+                Incoming::Aside => continue,
+                Incoming::Answered(_) | Incoming::Delivered(_) => None,
             };
             let Some(sent_at) = sent_at else {
-                return Err(unexpected(traffic.target.address, &frame));
+                return Err(unexpected(traffic.target.endpoint, "something to a producer"));
             };
             measurement.confirmed(now, sent_at);
             receipts += 1;
@@ -205,7 +221,7 @@ fn send(
     traffic: &Traffic,
     connection: &mut Connection,
     producer: usize,
-    template: &SendTemplate,
+    template: &Template,
     in_flight: &mut InFlight,
 ) {
     let granted = traffic.grant(in_flight.free.len());
@@ -233,7 +249,7 @@ pub(super) async fn subscribe(
     traffic: &Traffic,
     connection: &mut Connection,
     consumer: usize,
-    destination: &str,
+    place: &Place,
 ) -> Result<(), Failure> {
     let scenario = &traffic.scenario;
     let headers = borrowed(&scenario.subscribe_headers);
@@ -244,21 +260,18 @@ pub(super) async fn subscribe(
         headers: &headers,
         ..SubscribeOptions::default()
     };
-    connection.write(|client| client.subscribe(SUBSCRIPTION, destination, &options));
-    let (version, address) = (connection.version, traffic.target.address);
-    let mut acks = Acks::new(scenario.ack, version);
+    connection.subscribe(place, &options);
+    let mut acks = Acks::new(scenario.ack, connection.ack_syntax());
     // Where messages wait already (a drain), the first of them may overtake the receipt.
-    let mut early = Vec::new();
-    let subscribed = connection.receipt("subscribed", |frame| {
+    let subscribed = connection.carried_out("subscribed", |delivery, out| {
         let now = traffic.now();
-        match deliver(traffic, consumer, frame, now)? {
-            true => acks.add(&mut early, frame, address),
+        match deliver(traffic, consumer, delivery, now) {
+            true => acks.add(traffic, out, delivery),
             false => Ok(()),
         }
     });
     subscribed.await?;
-    acks.end(&mut early);
-    connection.output.bytes.extend_from_slice(&early);
+    acks.end(&mut connection.output.bytes);
     connection.flush()
 }
 
@@ -269,14 +282,22 @@ pub(super) async fn consume(
     consumer: usize,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
-    let address = traffic.target.address;
-    let mut acks = Acks::new(traffic.scenario.ack, connection.version);
+    let mut acks = Acks::new(traffic.scenario.ack, connection.ack_syntax());
     loop {
         // What had arrived with the answer to SUBSCRIBE is looked at before anything is waited for.
         let now = traffic.now();
-        while let Some(frame) = connection.input.next_frame()? {
-            if deliver(&traffic, consumer, &frame, now)? {
-                acks.add(&mut connection.output.bytes, &frame, address)?;
+        while let Some(incoming) = connection.input.next()? {
+            match incoming {
+                Incoming::Delivered(delivery) => {
+                    if deliver(&traffic, consumer, &delivery, now) {
+                        acks.add(&traffic, &mut connection.output.bytes, &delivery)?;
+                    }
+                }
+                Incoming::Asked => write_sign_of_life(&mut connection.output.bytes),
+                Incoming::Aside => {}
+                Incoming::Confirmed(_) | Incoming::Done | Incoming::Answered(_) => {
+                    return Err(unexpected(traffic.target.endpoint, "a confirmation to a consumer"));
+                }
             }
         }
         acks.end(&mut connection.output.bytes);
@@ -289,10 +310,11 @@ pub(super) async fn consume(
             _ = stop.wait_for(|stop| *stop) => break,
         }
     }
-    connection.write(|client| client.unsubscribe(SUBSCRIPTION, Some("unsubscribed"), &[]));
-    let unsubscribed = connection.receipt("unsubscribed", |frame| {
+    connection.unsubscribe("unsubscribed");
+    let unsubscribed = connection.carried_out("unsubscribed", |delivery, _| {
         let now = traffic.now();
-        deliver(&traffic, consumer, frame, now).map(|_| ())
+        deliver(&traffic, consumer, delivery, now);
+        Ok(())
     });
     unsubscribed.await?;
     disconnect(&mut connection).await;
@@ -301,20 +323,17 @@ pub(super) async fn consume(
 }
 
 /// Enters a delivery into the books. False if the message is not this run's, which is not for it to acknowledge.
-fn deliver(traffic: &Traffic, consumer: usize, frame: &FrameView<'_>, now: u64) -> Result<bool, Failure> {
-    if frame.command != b"MESSAGE" {
-        return Err(unexpected(traffic.target.address, frame));
-    }
+fn deliver(traffic: &Traffic, consumer: usize, delivery: &Delivery<'_>, now: u64) -> bool {
     let mut ledger = traffic.ledger.borrow_mut();
-    match BodyHeader::read(frame.body, &traffic.blank, traffic.scenario.run) {
+    match BodyHeader::read(delivery.body, &traffic.blank, traffic.scenario.run) {
         Ok(header) => {
             ledger.delivered(consumer, header.producer as usize, header.number);
             traffic.measurement.borrow_mut().received(now, header.sent_at);
-            Ok(true)
+            true
         }
         Err(wrong) => {
             ledger.foreign(consumer, &wrong);
-            Ok(false)
+            false
         }
     }
 }
@@ -322,32 +341,35 @@ fn deliver(traffic: &Traffic, consumer: usize, frame: &FrameView<'_>, now: u64) 
 /// The acknowledgements of what was read together.
 struct Acks {
     mode: Ack,
-    version: Version,
+    syntax: AckSyntax,
     /// With `ack:client`, the acknowledgement of the last message.
     last: Vec<u8>,
 }
 
 impl Acks {
-    fn new(mode: Ack, version: Version) -> Acks {
+    fn new(mode: Ack, syntax: AckSyntax) -> Acks {
         Acks {
             mode,
-            version,
+            syntax,
             last: Vec::new(),
         }
     }
 
-    fn add(&mut self, out: &mut Vec<u8>, frame: &FrameView<'_>, address: std::net::SocketAddr) -> Result<(), Failure> {
+    fn add(&mut self, traffic: &Traffic, out: &mut Vec<u8>, delivery: &Delivery<'_>) -> Result<(), Failure> {
         let complete = match self.mode {
             Ack::Auto => true,
             Ack::Client => {
                 self.last.clear();
-                write_ack(&mut self.last, self.version, frame)
+                self.syntax.write(&mut self.last, delivery)
             }
-            Ack::ClientIndividual => write_ack(out, self.version, frame),
+            Ack::ClientIndividual => self.syntax.write(out, delivery),
         };
         match complete {
             true => Ok(()),
-            false => Err(unexpected(address, frame)),
+            false => Err(unexpected(
+                traffic.target.endpoint,
+                "a message that cannot be acknowledged",
+            )),
         }
     }
 
@@ -358,13 +380,8 @@ impl Acks {
 
 /// Says goodbye. Everything that matters is confirmed by then, so a broker that does not answer is none the worse for it.
 async fn disconnect(connection: &mut Connection) {
-    connection.write(|client| client.disconnect(Some("goodbye")));
-    let _ = connection.receipt("goodbye", |_| Ok(())).await;
-}
-
-/// The destination of one of several producers or consumers, as STOMP writes it.
-pub(super) fn destination_of(scenario: &Scenario, number: usize) -> Result<String, Failure> {
-    stomp_destination(&scenario.destinations[number % scenario.destinations.len()])
+    connection.disconnect("goodbye");
+    let _ = connection.carried_out("goodbye", |_, _| Ok(())).await;
 }
 
 fn borrowed(headers: &[(String, String)]) -> Vec<(&str, &str)> {
@@ -380,14 +397,25 @@ mod tests {
 
     #[test]
     fn each_receipt_is_due_once() {
-        let mut in_flight = InFlight::new(2);
+        let mut in_flight = InFlight::new(2, false);
         let (first, second) = (in_flight.put(10).unwrap(), in_flight.put(20).unwrap());
         assert_eq!(in_flight.put(30), None);
         assert_eq!(in_flight.take(second.into()), Some(20));
         assert_eq!(in_flight.take(second.into()), None);
         assert_eq!(in_flight.take(99), None);
         assert!(!in_flight.is_empty());
-        assert_eq!(in_flight.take(first.into()), Some(10));
+        assert_eq!((in_flight.take_first(), in_flight.take(first.into())), (None, Some(10)));
         assert!(in_flight.is_empty());
+    }
+
+    #[test]
+    fn a_confirmation_without_a_name_is_of_what_was_sent_first() {
+        let mut in_flight = InFlight::new(2, true);
+        in_flight.put(10);
+        in_flight.put(20);
+        assert_eq!(in_flight.take_first(), Some(10));
+        in_flight.put(30);
+        let rest = [in_flight.take_first(), in_flight.take_first(), in_flight.take_first()];
+        assert_eq!(rest, [Some(20), Some(30), None]);
     }
 }
