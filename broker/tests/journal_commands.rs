@@ -64,8 +64,13 @@ fn rows(data: &str, options: &[&str]) -> Vec<serde_json::Value> {
 
 /// Two epochs with messages, the second one killed.
 fn written(directory: &Path) -> String {
+    epochs(directory, 2)
+}
+
+/// So many epochs with messages, each of them killed.
+fn epochs(directory: &Path, count: usize) -> String {
     let data = directory.join("data").to_str().unwrap().to_string();
-    for round in 0..2 {
+    for round in 0..count {
         let _broker = start(&data);
         for _ in 0..3 {
             let sent = holdfast(&["send", "Q", &format!("round {round}"), "--data", &data]);
@@ -145,6 +150,171 @@ fn a_flipped_bit_is_found_with_file_and_offset_and_ends_with_65() {
         "none",
     ]);
     assert_eq!(code(&refused), 65, "{refused:?}");
+}
+
+/// What a start on the directory ends with.
+fn refusal(data: &str) -> Output {
+    let arguments = [
+        "run",
+        "--data",
+        data,
+        "--listen",
+        "stomp://127.0.0.1:0",
+        "--admin",
+        "none",
+    ];
+    holdfast(&arguments)
+}
+
+/// That the start refuses, that verify and inspect end as it does, and what verify says.
+fn damages_as_for_a_start(data: &str) -> String {
+    let verified = holdfast(&["journal", "verify", data]);
+    assert_eq!(code(&verified), 65, "{verified:?}");
+    assert_eq!(code(&holdfast(&["journal", "inspect", data])), 65);
+    let refused = refusal(data);
+    assert_eq!(code(&refused), 65, "{refused:?}");
+    let text = String::from_utf8(verified.stdout).unwrap();
+    for debug in ["Some(", "ObjectId(", "Epoch(", "SegmentNumber(", " {"] {
+        assert!(!text.contains(debug), "{text}");
+    }
+    text
+}
+
+#[test]
+fn a_missing_or_empty_claim_is_named() {
+    for hurt in [1, 2, 3] {
+        let directory = tempfile::tempdir().unwrap();
+        let data = epochs(directory.path(), 3);
+        let claim = format!("epochs/{hurt:08}");
+        let path = Path::new(&data).join(&claim);
+        std::fs::remove_file(&path).unwrap();
+        let text = damages_as_for_a_start(&data);
+        assert!(
+            text.contains(&format!(
+                "DAMAGE  {claim} is damaged at offset 0: the claim does not exist"
+            )),
+            "{text}"
+        );
+        if hurt == 3 {
+            std::fs::write(&path, "").unwrap();
+            let text = damages_as_for_a_start(&data);
+            assert!(
+                text.contains(&format!(
+                    "DAMAGE  {claim} is damaged at offset 0: the claim is 0 bytes long"
+                )),
+                "{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn all_claims_missing_is_damage_and_no_directory_of_something_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = written(directory.path());
+    std::fs::remove_dir_all(Path::new(&data).join("epochs")).unwrap();
+    let text = damages_as_for_a_start(&data);
+    assert!(
+        text.contains("epochs/00000001") && text.contains("epochs/00000002"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_missing_journal_directory_is_damage_and_no_failure_of_the_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = written(directory.path());
+    std::fs::remove_dir(Path::new(&data).join("checkpoints")).unwrap();
+    for command in ["inspect", "verify"] {
+        let output = holdfast(&["journal", command, &data]);
+        assert_eq!(
+            code(&output),
+            0,
+            "no checkpoint is named, and a start makes the directory: {output:?}"
+        );
+    }
+    std::fs::remove_dir_all(Path::new(&data).join("journal")).unwrap();
+    let text = damages_as_for_a_start(&data);
+    assert!(text.contains("DAMAGE  journal/00000001-00000001"), "{text}");
+}
+
+#[test]
+fn a_missing_announced_segment_is_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = written(directory.path());
+    let newest = rows(&data, &[]).into_iter().rfind(|row| row["row"] == "segment");
+    let newest = newest.unwrap()["file"].as_str().unwrap().to_string();
+    std::fs::remove_file(Path::new(&data).join(&newest)).unwrap();
+    let text = damages_as_for_a_start(&data);
+    assert!(text.contains(&format!("DAMAGE  {newest} ")), "{text}");
+}
+
+#[test]
+fn a_claim_that_led_and_lost_its_roots_is_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = epochs(directory.path(), 1);
+    let path = Path::new(&data).join("epochs/00000001");
+    let whole = std::fs::read(&path).unwrap();
+    let blank = |cells: &[leadership::Cell]| {
+        let mut bytes = whole.clone();
+        for cell in cells {
+            let start = cell.offset() as usize;
+            bytes[start..start + 4096].fill(0);
+        }
+        std::fs::write(&path, bytes).unwrap();
+    };
+    // Without the heartbeat, segments and FORMAT still tell.
+    let [.., root_a, root_b, heartbeat, _] = leadership::Cell::ALL;
+    for cells in [&[root_a, root_b][..], &[root_a, root_b, heartbeat]] {
+        blank(cells);
+        let text = damages_as_for_a_start(&data);
+        assert!(text.contains("DAMAGE  epochs/00000001 "), "{text}");
+        assert!(text.contains("DAMAGE  FORMAT "), "{text}");
+    }
+}
+
+#[test]
+fn exchanged_claims_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = epochs(directory.path(), 3);
+    let claim = |epoch: u32| Path::new(&data).join(format!("epochs/{epoch:08}"));
+    for other in [2, 3] {
+        let aside = directory.path().join("aside");
+        let exchange = || {
+            std::fs::rename(claim(1), &aside).unwrap();
+            std::fs::rename(claim(other), claim(1)).unwrap();
+            std::fs::rename(&aside, claim(other)).unwrap();
+        };
+        exchange();
+        let verified = holdfast(&["journal", "verify", &data]);
+        assert_eq!(code(&verified), 65, "{verified:?}");
+        let text = String::from_utf8(verified.stdout).unwrap();
+        assert!(text.contains(&format!("DAMAGE  epochs/{other:08} ")), "{text}");
+        exchange();
+        assert_eq!(code(&holdfast(&["journal", "verify", &data])), 0);
+    }
+}
+
+#[test]
+fn a_claim_that_is_older_than_the_log_is_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data").to_str().unwrap().to_string();
+    let broker = start(&data);
+    let claim = Path::new(&data).join("epochs/00000001");
+    let older = std::fs::read(&claim).unwrap();
+    // Three segments of 4 MiB.
+    let body = "x".repeat(100 << 10);
+    for _ in 0..100 {
+        let sent = holdfast(&["send", "Q", &body, "--data", &data]);
+        assert_eq!(code(&sent), 0, "{sent:?}");
+    }
+    drop(broker);
+    assert_eq!(code(&holdfast(&["journal", "verify", &data])), 0);
+    std::fs::write(&claim, older).unwrap();
+    let verified = holdfast(&["journal", "verify", &data]);
+    assert_eq!(code(&verified), 65, "{verified:?}");
+    let text = String::from_utf8(verified.stdout).unwrap();
+    assert!(text.contains("the claim of epoch 1 is older than the log"), "{text}");
 }
 
 #[test]

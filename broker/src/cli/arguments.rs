@@ -251,7 +251,7 @@ pub(super) struct OneDestination {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum JournalCommand {
-    /// Show claims, segments and checkpoints, and what lies in them
+    /// Show claims, segments and checkpoints, and what lies in them; exit code 65 if something is damaged
     ///
     /// Nothing is changed; a broker may be running on the directory.
     Inspect(InspectArguments),

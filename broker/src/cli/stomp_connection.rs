@@ -72,7 +72,11 @@ impl StompConnection {
         };
         match connection.event(Some(Instant::now() + CONNECT_WITHIN))? {
             Some(Event::Connected(_)) => Ok(connection),
-            Some(other) => Err(connection.unexpected(&other)),
+            Some(Event::Receipt { .. }) => Err(connection.no_connected("RECEIPT")),
+            Some(Event::Message(_) | Event::BrowseEnd { .. }) => Err(connection.no_connected("MESSAGE")),
+            Some(Event::Error(_) | Event::Broken(_) | Event::Unexpected { .. } | Event::Silent { .. }) => {
+                unreachable!("these are failures already")
+            }
             None => Err(connection.broken("it accepted the connection but did not answer CONNECT in time")),
         }
     }
@@ -176,8 +180,8 @@ impl StompConnection {
         )
     }
 
-    fn unexpected(&self, event: &Event) -> Failure {
-        self.broken(&format!("the broker answered CONNECT with {event:?}"))
+    fn no_connected(&self, command: &str) -> Failure {
+        self.broken(&format!("the broker answered CONNECT with {command}"))
     }
 
     /// A failure of the connection.

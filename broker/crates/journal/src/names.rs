@@ -17,6 +17,11 @@ pub fn segment(epoch: Epoch, number: SegmentNumber) -> String {
     format!("{JOURNAL}/{epoch:08}-{number:08}", epoch = epoch.0, number = number.0)
 }
 
+/// A segment of which only the number is known: `journal/*-00000012`.
+pub(crate) fn unknown_segment(number: SegmentNumber) -> String {
+    format!("{JOURNAL}/*-{number:08}", number = number.0)
+}
+
 /// A checkpoint's index: `checkpoints/00000007-0003`.
 pub fn checkpoint(name: CheckpointName) -> String {
     format!(

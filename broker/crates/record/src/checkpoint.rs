@@ -1,5 +1,6 @@
 //! What a checkpoint holds: a picture of the durable state at one record, in pieces that are written only when they changed.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -73,6 +74,21 @@ pub enum PieceKey {
     },
 }
 
+impl fmt::Display for PieceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PieceKey::Page {
+                object,
+                priority,
+                ordinal,
+            } => write!(f, "page {ordinal} of priority {priority} of object {}", object.0),
+            PieceKey::Duplicates { object, ordinal } => {
+                write!(f, "duplicate ids {ordinal} of object {}", object.0)
+            }
+        }
+    }
+}
+
 /// A piece's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PieceContent {
@@ -117,4 +133,24 @@ pub struct Image {
     pub catalog: Bytes,
     /// Everything else.
     pub pieces: Vec<Piece>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_is_named_in_words() {
+        let object = ObjectId(1);
+        let page = PieceKey::Page {
+            object,
+            priority: 4,
+            ordinal: 0,
+        };
+        let ids = PieceKey::Duplicates { object, ordinal: 7 };
+        assert_eq!(
+            [page, ids].map(|key| key.to_string()),
+            ["page 0 of priority 4 of object 1", "duplicate ids 7 of object 1"]
+        );
+    }
 }

@@ -1,11 +1,12 @@
 //! The claims of a data directory: who claimed, who led, and what the newest leader says counts.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
-use journal::Damage;
 use journal::inspect::Inspection;
+use journal::{Damage, SegmentOwner};
 use leadership::{CLAIM_BYTES, Cell, CellState, FenceCell, Goodbye, Heartbeat, Identity, Root, RootState, names};
 use message::Epoch;
 use platform::{BLOCK_BYTES, Class, DiskError, DiskErrorKind, Files, Open};
@@ -53,14 +54,28 @@ pub(super) async fn read(files: Files) -> Result<Claims, DiskError> {
         inspection: Inspection::default(),
         damages: Vec::new(),
     };
-    let listed = match files.list(names::EPOCHS).await {
-        Ok(listed) => listed,
-        Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(found),
-        Err(error) => return Err(error),
+    // Files first, then claims: a claim is there before the first file of its epoch.
+    let segments = listed(&files, names::JOURNAL).await?;
+    let checkpoints = listed(&files, names::CHECKPOINTS).await?;
+    let owners = |names: &[String]| -> Vec<Epoch> { names.iter().filter_map(|name| names::owner_of(name)).collect() };
+    let (segments, checkpoints) = (owners(&segments), owners(&checkpoints));
+    let owned = segments.iter().chain(&checkpoints).max().copied();
+    let claims = listed(&files, names::EPOCHS).await?;
+    let epochs: BTreeSet<Epoch> = claims.iter().filter_map(|name| names::epoch_of(name)).collect();
+    let Some(highest) = epochs.last().copied().max(owned) else {
+        return Ok(found);
     };
-    let mut epochs: Vec<Epoch> = listed.iter().filter_map(|name| names::epoch_of(name)).collect();
-    epochs.sort();
-    for epoch in epochs {
+    for epoch in (1..=highest.0).map(Epoch) {
+        if !epochs.contains(&epoch) {
+            found.damages.push(Damage {
+                file: names::claim(epoch),
+                offset: 0,
+                what:
+                    "the claim does not exist, and a later claim or a file of its epoch does: claims are never removed"
+                        .to_string(),
+            });
+            continue;
+        }
         let before = (found.damages.len(), found.inspection.clone());
         for attempt in 1..=BAD_CELL_READS {
             one(&files, epoch, &mut found).await?;
@@ -74,7 +89,31 @@ pub(super) async fn read(files: Files) -> Result<Claims, DiskError> {
             found.claims.retain(|claim| claim.epoch != epoch);
         }
     }
+    found.exchanged();
+    found.unsealed(&segments, &checkpoints);
+    if found.inspection.announced.is_empty() && exists(&files, names::FORMAT).await? {
+        found.damages.push(Damage {
+            file: names::FORMAT.to_string(),
+            offset: 0,
+            what: "it says that a leader has served here, and no claim is sealed".to_string(),
+        });
+    }
     Ok(found)
+}
+
+async fn listed(files: &Files, directory: &str) -> Result<Vec<String>, DiskError> {
+    match files.list(directory).await {
+        Err(error) if error.kind == DiskErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed,
+    }
+}
+
+async fn exists(files: &Files, path: &str) -> Result<bool, DiskError> {
+    match files.open(path, Class::Plain, Open::Read).await {
+        Ok((file, _)) => files.close(file).await.map(|()| true),
+        Err(error) if error.kind == DiskErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 async fn one(files: &Files, epoch: Epoch, found: &mut Claims) -> Result<(), DiskError> {
@@ -130,10 +169,26 @@ async fn one(files: &Files, epoch: Epoch, found: &mut Claims) -> Result<(), Disk
         said_goodbye = Goodbye::decode(&block(Cell::Goodbye), nonce).is_some();
         found.inspection.claims.insert(epoch, nonce);
     }
+    if let (RootState::NeverSealed, Some(nonce)) = (&root, nonce) {
+        let beat = Heartbeat::decode(&block(Cell::Heartbeat), nonce).valid();
+        if beat.is_some_and(|beat| beat.confirmed.is_some()) {
+            damage(
+                Cell::RootA,
+                "no root is in force, and the heartbeat says that something was confirmed",
+            );
+        }
+    }
     if let (RootState::Sealed { root, .. }, Some(nonce)) = (&root, nonce) {
         // Epochs rise: the last one that sealed says what counts.
         found.inspection.sealed = root.sealed.clone();
         found.inspection.named = root.checkpoints;
+        let announced = SegmentOwner {
+            epoch,
+            nonce,
+            first: root.first_segment,
+            last: root.highest_segment,
+        };
+        found.inspection.announced.insert(epoch, announced);
         let beat = Heartbeat::decode(&block(Cell::Heartbeat), nonce);
         if beat == CellState::Bad {
             damage(
@@ -174,6 +229,49 @@ impl Claim {
 }
 
 impl Claims {
+    /// Claims that do not belong where they lie: nothing in a claim says its epoch, and other things tell.
+    fn exchanged(&mut self) {
+        let mut damage = |epoch: Epoch, cell: Cell, what: String| {
+            self.damages.push(Damage {
+                file: names::claim(epoch),
+                offset: cell.offset(),
+                what,
+            });
+        };
+        for claim in &self.claims {
+            if let Some(Fence::Fenced { by }) = claim.fence
+                && by != Epoch(0)
+                && by <= claim.epoch
+            {
+                let what = format!(
+                    "the claim was fenced by epoch {by}, and only a later epoch does that: it is another epoch's claim"
+                );
+                damage(claim.epoch, Cell::Fence, what);
+            }
+        }
+        for seal in &self.inspection.sealed {
+            let nonce = self.inspection.claims.get(&seal.epoch);
+            if nonce.is_some_and(|nonce| *nonce != seal.nonce) {
+                let what = "the epoch was sealed with another nonce than this: it is another epoch's claim".to_string();
+                damage(seal.epoch, Cell::Identity, what);
+            }
+        }
+    }
+
+    /// Claims that are not sealed, and whose epoch has more than one segment, or a checkpoint: only a leader makes them. `segments`, `checkpoints`: whose each file is.
+    fn unsealed(&mut self, segments: &[Epoch], checkpoints: &[Epoch]) {
+        for claim in self.claims.iter().filter(|claim| claim.root == RootState::NeverSealed) {
+            let made = segments.iter().filter(|owner| **owner == claim.epoch).count();
+            if made > 1 || checkpoints.contains(&claim.epoch) {
+                self.damages.push(Damage {
+                    file: names::claim(claim.epoch),
+                    offset: Cell::RootA.offset(),
+                    what: "no root is in force, and there are files of this epoch that only a leader makes".to_string(),
+                });
+            }
+        }
+    }
+
     /// For people.
     pub(super) fn text(&self) -> String {
         let mut text = String::from("Claims\n");

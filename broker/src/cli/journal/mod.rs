@@ -137,7 +137,8 @@ fn show(arguments: &InspectArguments, output: &Output) -> Result<(), Failure> {
     match output.json {
         true => output.object_line(&json!({ "row": "totals", "totals": rows::totals_json(&totals, damages) })),
         false => output.text(&format!("\n{}\n", totals_text(&totals, damages))),
-    }
+    }?;
+    judged(&arguments.directory, damages)
 }
 
 fn verify(arguments: &VerifyArguments, output: &Output) -> Result<(), Failure> {
@@ -186,12 +187,17 @@ fn verify(arguments: &VerifyArguments, output: &Output) -> Result<(), Failure> {
             output.text(&format!("{}\n", totals_text(&totals, count)))?;
         }
     }
-    match count {
+    judged(&arguments.directory, count)
+}
+
+/// How both commands end.
+fn judged(directory: &Path, damages: u64) -> Result<(), Failure> {
+    match damages {
         0 => Ok(()),
         count => Err(Failure::new(
             Exit::Damage,
             format!("{count} damaged {}", if count == 1 { "place" } else { "places" }),
-            arguments.directory.display().to_string(),
+            directory.display().to_string(),
             "change nothing there; docs/recovery.md says what each finding means and what can be done",
         )),
     }

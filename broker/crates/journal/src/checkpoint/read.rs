@@ -166,7 +166,7 @@ async fn read_file(
 ) -> Result<(), CheckpointError> {
     for position in positions {
         let (key, reference) = &pieces[*position];
-        let damage = |what: &str| Damage::new(path.to_owned(), reference.offset, format!("{what} ({key:?})"));
+        let damage = |what: &str| Damage::new(path.to_owned(), reference.offset, format!("{what} ({key})"));
         let Some(bytes) = stream.get(reference.offset, reference.length as usize).await? else {
             return Err(damage("the file of pieces ends before this piece does").into());
         };

@@ -201,6 +201,19 @@ impl BatchHeader {
         })
     }
 
+    /// The place that a block says it has, if it looks like a batch's first, whatever its checksum says: evidence for people, never to go by.
+    pub(crate) fn place_unchecked(block: &[u8]) -> Option<(Epoch, SegmentNumber, u64)> {
+        let header = block.get(..HEADER_BYTES)?;
+        let looks_like_one = MAGIC.get(header) == MAGIC_BYTES && VERSION.u8(header) == VERSION_NUMBER;
+        looks_like_one.then(|| {
+            (
+                Epoch(EPOCH.u32(header)),
+                SegmentNumber(SEGMENT.u32(header)),
+                OFFSET.u32(header).into(),
+            )
+        })
+    }
+
     /// Whether the whole batch, of [`BatchHeader::extent`] bytes, is what its checksum says.
     pub fn is_whole(&self, batch: &[u8], seed: Seed) -> bool {
         batch.len() == self.extent() as usize && whole_checksum(batch, seed) == self.checksum

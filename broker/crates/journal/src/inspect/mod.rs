@@ -3,25 +3,33 @@
 //! Unlike recovery it goes on behind damage: it looks for the next block at which a batch of the same claim begins. What is damage and what is only an end follows recovery's table: an incomplete
 //! batch is damage if a seal, a later batch or the heartbeat says that it was confirmed.
 //!
-//! Invariant: memory is bounded by one record and one step of reading (`tests/journal/inspection.rs`). Deliberately absent: roots and claims, which the caller reads, and any repair.
+//! What checkpoints and roots refer to is looked at first, while it is as fresh as the claims that the caller read: a running broker deletes what it no longer needs. One hurt is told once: what the
+//! walk names in a file is not said again of the messages in it.
+//!
+//! Invariant: memory is bounded by one record, one step of reading and the named checkpoints (`tests/journal/inspection.rs`). Deliberately absent: roots and claims, which the caller reads, and any repair.
 
+mod references;
+mod segments;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use message::{Epoch, Sequence};
-use platform::{DiskError, Files};
+use platform::{DiskError, DiskErrorKind, Files};
 use record::{BatchPosition, CheckpointName, EpochSeal, Nonce, SegmentNumber};
 
-use crate::checkpoint::read_index;
 use crate::format::BatchHeader;
-use crate::{CheckpointError, CheckpointSummary, Damage, names, read_checkpoint};
+use crate::{CheckpointSummary, Damage, SegmentOwner, names};
+use references::References;
+use segments::Segments;
 
 /// What the claims and roots say.
 #[derive(Clone, Debug, Default)]
 pub struct Inspection {
     /// Every claim's nonce.
     pub claims: BTreeMap<Epoch, Nonce>,
+    /// The segments that the root of each claim that led announces; the last is the newest leader's.
+    pub announced: BTreeMap<Epoch, SegmentOwner>,
     /// The SEALED list in force.
     pub sealed: Vec<EpochSeal>,
     /// The checkpoints that the root in force names, newest first.
@@ -127,6 +135,8 @@ pub struct Totals {
 struct Rows<'a> {
     take: &'a mut dyn FnMut(Row),
     totals: Totals,
+    /// The files in which something is wrong.
+    damaged: BTreeSet<String>,
 }
 
 impl Rows<'_> {
@@ -139,7 +149,10 @@ impl Rows<'_> {
             Row::Batch { .. } => self.totals.batches += 1,
             Row::Record { .. } => self.totals.records += 1,
             Row::Checkpoint { .. } => self.totals.checkpoints += 1,
-            Row::Damage(_) => self.totals.damages += 1,
+            Row::Damage(damage) => {
+                self.totals.damages += 1;
+                self.damaged.insert(damage.file.clone());
+            }
             Row::Unused { .. } | Row::Foreign { .. } => {}
         }
         (self.take)(row);
@@ -150,128 +163,49 @@ impl Rows<'_> {
     }
 }
 
-/// Walks everything that lies in `journal/` and `checkpoints/`. Fails only if the disk does.
+/// Walks everything that lies in `journal/` and `checkpoints/`. Fails only if the disk does; a directory that does not exist holds nothing.
 pub async fn inspect(files: Files, inspection: &Inspection, take: &mut dyn FnMut(Row)) -> Result<Totals, DiskError> {
     let mut rows = Rows {
         take,
         totals: Totals::default(),
+        damaged: BTreeSet::new(),
     };
-    let mut epochs: BTreeMap<Epoch, Vec<SegmentNumber>> = BTreeMap::new();
-    for name in files.list(names::JOURNAL).await? {
-        match names::segment_of(&name) {
-            Some((epoch, number)) if inspection.claims.contains_key(&epoch) => {
-                epochs.entry(epoch).or_default().push(number)
-            }
-            Some(_) | None => rows.row(Row::Foreign {
-                file: format!("{}/{name}", names::JOURNAL),
-            }),
-        }
+    let segments = Segments::list(&files).await?;
+    segments.announced_before_written(&files, inspection, &mut rows).await?;
+    let references = References::read(&files, inspection, &segments).await?;
+    // What wrote a segment is also known without its claim; claims are the caller's to judge.
+    let mut nonces = inspection.claims.clone();
+    nonces.extend(references.owners.iter().map(|owner| (owner.epoch, owner.nonce)));
+    segments.foreign(&nonces, &mut rows);
+    references.missing(inspection, &segments, &mut rows);
+    for (epoch, nonce) in &nonces {
+        let numbers = segments.of(*epoch);
+        walk::epoch(
+            &files,
+            inspection,
+            (&nonces, &references),
+            *epoch,
+            *nonce,
+            &numbers,
+            &mut rows,
+        )
+        .await?;
     }
-    for seal in &inspection.sealed {
-        epochs.entry(seal.epoch).or_default();
-    }
-    let needed = Needed::by_named(&files, inspection).await?;
-    let mut existing = BTreeSet::new();
-    for (epoch, mut segments) in epochs {
-        let Some(nonce) = inspection.claims.get(&epoch) else {
-            rows.damage(
-                names::segment(epoch, SegmentNumber(0)),
-                0,
-                format!("epoch {epoch} is sealed, and there is no claim of it"),
-            );
-            continue;
-        };
-        segments.sort();
-        existing.extend(segments.iter().copied());
-        walk::epoch(&files, inspection, epoch, *nonce, &segments, &needed, &mut rows).await?;
-    }
-    for (missing, file) in needed.referred.iter().filter(|(number, _)| !existing.contains(number)) {
-        let what = format!(
-            "a named checkpoint refers to segment {}, and it does not exist",
-            missing.0
-        );
-        rows.damage(file.clone(), 0, what);
-    }
-    checkpoints(&files, inspection, existing.first().copied(), &mut rows).await?;
-    Ok(rows.totals)
-}
-
-/// What the named checkpoints need of the journal, as far as they can be read: a segment that none of them needs may be gone, wherever it lies.
-#[derive(Default)]
-struct Needed {
-    /// From here on, every segment: replay starts nowhere before. Without a readable checkpoint it starts at the beginning.
-    from: SegmentNumber,
-    /// Before the segment in which their replay starts: what they refer to, with its file.
-    referred: BTreeMap<SegmentNumber, String>,
-}
-
-impl Needed {
-    async fn by_named(files: &Files, inspection: &Inspection) -> Result<Needed, DiskError> {
-        let mut starts = Vec::new();
-        let mut referred = BTreeMap::new();
-        for name in inspection.named.into_iter().flatten() {
-            let index = match read_index(files, name).await {
-                Ok(index) => index,
-                // Told of when it is read whole.
-                Err(CheckpointError::Damaged(_)) => continue,
-                Err(CheckpointError::Io(error)) => return Err(error),
-            };
-            starts.push(index.summary.start.segment);
-            for number in index.summary.segments_before_start() {
-                let mut owners = index.owners.iter();
-                let owner = owners.find(|owner| owner.first <= number && number <= owner.last);
-                let file = owner.map_or_else(
-                    || format!("{}/*-{:08}", names::JOURNAL, number.0),
-                    |owner| names::segment(owner.epoch, number),
-                );
-                referred.insert(number, file);
-            }
-        }
-        Ok(Needed {
-            from: starts.into_iter().min().unwrap_or_default(),
-            referred,
-        })
-    }
-
-    /// Whether replay reads it.
-    fn replay_reads(&self, number: SegmentNumber) -> bool {
-        number >= self.from && !self.referred.contains_key(&number)
-    }
-}
-
-async fn checkpoints(
-    files: &Files,
-    inspection: &Inspection,
-    lowest: Option<SegmentNumber>,
-    rows: &mut Rows<'_>,
-) -> Result<(), DiskError> {
-    for name in files.list(names::CHECKPOINTS).await? {
-        if names::checkpoint_of(&name).is_none_or(|(name, _)| !inspection.claims.contains_key(&name.epoch)) {
+    segments.cut(inspection, &mut rows);
+    for name in listed(&files, names::CHECKPOINTS).await? {
+        if names::checkpoint_of(&name).is_none_or(|(name, _)| !nonces.contains_key(&name.epoch)) {
             rows.row(Row::Foreign {
                 file: format!("{}/{name}", names::CHECKPOINTS),
             });
         }
     }
-    for name in inspection.named.into_iter().flatten() {
-        match read_checkpoint(files.clone(), name).await {
-            Ok(loaded) => {
-                let needed = loaded.summary.start.segment;
-                if lowest.is_none_or(|lowest| needed < lowest) && loaded.summary.start.batch > 1 {
-                    let what = format!(
-                        "replay from the checkpoint starts in segment {}, and the lowest that exists is {:?}",
-                        needed.0,
-                        lowest.map(|lowest| lowest.0)
-                    );
-                    rows.damage(names::checkpoint(name), 0, what);
-                }
-                rows.row(Row::Checkpoint {
-                    summary: loaded.summary,
-                    pieces: loaded.pieces.len(),
-                });
-            }
-            Err(CheckpointError::Damaged(damage)) => rows.row(Row::Damage(damage)),
-            Err(CheckpointError::Io(error)) => return Err(error),
-        }
+    references.tell(&mut rows);
+    Ok(rows.totals)
+}
+
+async fn listed(files: &Files, directory: &str) -> Result<Vec<String>, DiskError> {
+    match files.list(directory).await {
+        Err(error) if error.kind == DiskErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed,
     }
-    Ok(())
 }

@@ -1,11 +1,14 @@
 //! One epoch's segments, from the first that exists to the last.
 
+use std::collections::BTreeMap;
+
 use bytes::{Bytes, BytesMut};
 use message::{Epoch, Sequence};
 use platform::{BLOCK_BYTES, Class, DiskError, Files};
-use record::{EpochSeal, Nonce, Record, SegmentNumber};
+use record::{BatchPosition, EpochSeal, Nonce, Record, SegmentNumber};
 
-use super::{Inspection, Needed, Row, Rows, Standing};
+use super::references::References;
+use super::{Inspection, Row, Rows, Standing};
 use crate::format::{BatchHeader, Chunks, HEADER_BYTES, Seed};
 use crate::names;
 use crate::stream::FileStream;
@@ -30,9 +33,11 @@ struct Unfinished {
 struct EpochWalk<'a, 'b> {
     epoch: Epoch,
     seal: Option<EpochSeal>,
-    /// The batch that the heartbeat says was confirmed; 0: none.
-    confirmed: u64,
+    /// The batch that the heartbeat says was confirmed.
+    confirmed: Option<BatchPosition>,
     with_records: bool,
+    /// Of every epoch, to tell whose a batch is that does not belong here.
+    nonces: &'a BTreeMap<Epoch, Nonce>,
     rows: &'a mut Rows<'b>,
     /// Number and checksum of the batch before, if the chain is not broken.
     before: Option<(u64, u32)>,
@@ -46,22 +51,23 @@ struct EpochWalk<'a, 'b> {
 pub(super) async fn epoch(
     files: &Files,
     inspection: &Inspection,
+    (nonces, references): (&BTreeMap<Epoch, Nonce>, &References),
     epoch: Epoch,
     nonce: Nonce,
     segments: &[SegmentNumber],
-    needed: &Needed,
     rows: &mut Rows<'_>,
 ) -> Result<(), DiskError> {
     let seal = inspection.sealed.iter().find(|seal| seal.epoch == epoch).copied();
     let confirmed = inspection
         .confirmed
         .filter(|(owner, _)| *owner == epoch)
-        .map_or(0, |(_, position)| position.batch);
+        .map(|(_, position)| position);
     let mut walk = EpochWalk {
         epoch,
         seal,
         confirmed,
         with_records: inspection.with_records,
+        nonces,
         rows,
         before: None,
         ended: false,
@@ -71,12 +77,10 @@ pub(super) async fn epoch(
     let mut expected = segments.first().copied();
     for number in segments {
         while let Some(missing) = expected.filter(|expected| expected < number) {
-            if needed.replay_reads(missing) {
-                walk.rows.damage(
-                    names::segment(epoch, missing),
-                    0,
-                    "the segments before and behind it exist, and this one does not",
-                );
+            let file = names::segment(epoch, missing);
+            if references.needs(missing) && !walk.rows.damaged.contains(&file) {
+                let what = "the segments before and behind it exist, and this one does not";
+                walk.rows.damage(file, 0, what);
             }
             walk.before = None;
             walk.unfinished = None;
@@ -85,7 +89,7 @@ pub(super) async fn epoch(
         expected = Some(SegmentNumber(number.0 + 1));
         walk.segment(files, Seed::of(nonce), *number).await?;
     }
-    walk.finish(segments.last().copied());
+    walk.reaches_what_was_confirmed();
     Ok(())
 }
 
@@ -106,7 +110,17 @@ impl EpochWalk<'_, '_> {
         // Where what is no batch begins, and whether it is anything but zeros.
         let mut unused: Option<(u64, bool)> = None;
         let mut over = false;
+        // Headers that fit the claim, and those that only look as if they were in place.
+        let (mut fitting, mut unfitting) = (0, 0);
         while let Some(block) = stream.get(at, BLOCK_BYTES).await? {
+            if at == 0
+                && let Some(what) = self.stranger(&block, number)
+            {
+                self.rows.damage(file, 0, what);
+                self.before = None;
+                self.unfinished = None;
+                return stream.close().await;
+            }
             let header = BatchHeader::read(&block, seed).ok();
             let header = header
                 .filter(|header| (header.epoch, header.segment, u64::from(header.offset)) == (self.epoch, number, at));
@@ -118,7 +132,10 @@ impl EpochWalk<'_, '_> {
                 None => None,
             };
             if let Some(header) = header {
+                fitting += 1;
                 self.evidence(&header);
+            } else if BatchHeader::place_unchecked(&block) == Some((self.epoch, number, at)) {
+                unfitting += 1;
             }
             let (Some(header), Some(batch)) = (header, whole) else {
                 if unused.is_none() && !over {
@@ -143,7 +160,52 @@ impl EpochWalk<'_, '_> {
             self.missing(&file, number, at);
         }
         self.unused(&file, unused, length);
+        // One may be a write that was torn.
+        if fitting == 0 && unfitting > 1 && !self.rows.damaged.contains(&file) {
+            let what = format!(
+                "batches of epoch {} lie here, and none fits the nonce in its claim: the claim is another's, or was replaced",
+                self.epoch
+            );
+            self.rows.damage(file, 0, what);
+        }
         stream.close().await
+    }
+
+    /// A log of full segments ends without a gap, and yet too early if the heartbeat says more.
+    fn reaches_what_was_confirmed(&mut self) {
+        let (Some(named), Some((last, _)), false) = (self.confirmed, self.before, self.ended) else {
+            return;
+        };
+        if self.seal.is_none() && last < named.batch {
+            let what = format!(
+                "the log ends before this, with batch {last}, and the heartbeat says that batch {} was confirmed",
+                named.batch
+            );
+            let file = names::segment(self.epoch, named.segment);
+            self.rows.damage(file, named.offset.into(), what);
+        }
+    }
+
+    /// Whose batch begins a segment, if it is of another segment or fits another claim.
+    fn stranger(&self, block: &[u8], number: SegmentNumber) -> Option<String> {
+        let (owner, header) = self.nonces.iter().find_map(|(owner, nonce)| {
+            let header = BatchHeader::read(block, Seed::of(*nonce)).ok()?;
+            Some((*owner, header))
+        })?;
+        if header.epoch != owner {
+            return Some(format!(
+                "a batch of epoch {} lies here, and it fits the nonce in the claim of epoch {owner}: the claims are not where they were",
+                header.epoch
+            ));
+        }
+        let elsewhere = (header.epoch, header.segment, header.offset) != (self.epoch, number, 0);
+        elsewhere.then(|| {
+            format!(
+                "the batch that lies here belongs to {}, offset {}: the file is not what its name says",
+                names::segment(header.epoch, header.segment),
+                header.offset
+            )
+        })
     }
 
     fn unused(&mut self, file: &str, unused: Option<(u64, bool)>, end: u64) {
@@ -181,7 +243,7 @@ impl EpochWalk<'_, '_> {
                 self.rows.damage(file.to_owned(), offset, what);
                 self.before = None;
             }
-            None if number <= self.confirmed => {
+            None if number <= self.confirmed.map_or(0, |position| position.batch) => {
                 let what = format!("batch {number} is not there whole, and the heartbeat says that it was confirmed");
                 self.rows.damage(file.to_owned(), offset, what);
             }
@@ -256,6 +318,13 @@ impl EpochWalk<'_, '_> {
                 "this is not the batch that was sealed",
             );
         }
+        if let Some(named) = self.confirmed
+            && header.number == named.batch
+            && (header.segment, header.offset, header.checksum) != (named.segment, named.offset, named.checksum)
+        {
+            let what = format!("the heartbeat names another batch {} than this", named.batch);
+            self.rows.damage(file.to_owned(), header.offset.into(), what);
+        }
         self.before = Some((header.number, header.checksum));
         self.records(file, header, &payload);
     }
@@ -309,19 +378,6 @@ impl EpochWalk<'_, '_> {
             Err(malformed) => self
                 .rows
                 .damage(record.file, record.offset, format!("record {sequence}: {malformed}")),
-        }
-    }
-
-    fn finish(&mut self, last: Option<SegmentNumber>) {
-        let Some(seal) = self.seal else { return };
-        let reached = self.before.is_some_and(|(number, _)| number >= seal.batch);
-        let segment_is_there = last.is_some_and(|last| last >= seal.last);
-        if !reached && !segment_is_there {
-            let what = format!(
-                "the epoch is sealed up to batch {}, and this segment does not exist",
-                seal.batch
-            );
-            self.rows.damage(names::segment(self.epoch, seal.last), 0, what);
         }
     }
 }

@@ -384,7 +384,7 @@ fn unknown(job: &Job) -> Damaged {
     let place = job.assembly.place();
     Damaged {
         message_id: None,
-        file: format!("{}/*-{:08}", names::JOURNAL, place.segment.0),
+        file: names::unknown_segment(place.segment),
         offset: place.offset.into(),
         what: "nothing says which epoch wrote this segment",
     }
@@ -405,7 +405,7 @@ pub async fn read_message(files: &Files, owners: &Owners, place: Place) -> Resul
             what,
         };
         let Some(owner) = owners.of(at.segment) else {
-            let file = format!("{}/*-{:08}", names::JOURNAL, at.segment.0);
+            let file = names::unknown_segment(at.segment);
             return Err(damaged(None, file, "nothing says which epoch wrote this segment").into());
         };
         let path = names::segment(owner.epoch, at.segment);

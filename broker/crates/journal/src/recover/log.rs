@@ -227,7 +227,7 @@ impl Walk {
             match self.next(seal.epoch, seal.nonce).await? {
                 Next::Stop(found) => {
                     return Err(damage(format!(
-                        "batch {} is sealed, and it is not there whole ({found:?}) [S1]",
+                        "batch {} is sealed, and it is not there whole: {found} [S1]",
                         self.next_batch
                     )));
                 }

@@ -15,6 +15,8 @@
 //!
 //! A file that ends is no damage of itself: what was cut off was never confirmed, as far as anything says.
 
+use std::fmt;
+
 /// What lies where the next batch should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -28,6 +30,18 @@ pub(crate) enum Found {
     Unannounced,
     /// The segment was announced, and there is no such file.
     Missing,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Found::Blank => "zeros lie there",
+            Found::Broken => "other bytes lie there",
+            Found::Cut => "the file ends before it",
+            Found::Unannounced => "the segment was never announced",
+            Found::Missing => "the file does not exist",
+        })
+    }
 }
 
 /// What the headers of this epoch's batches behind that place say.

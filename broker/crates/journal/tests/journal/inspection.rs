@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use journal::format::{BatchHeader, Seed};
 use journal::inspect::{Inspection, Row, Standing, Totals, inspect};
-use journal::{EMPTY_BATCH_AFTER, names};
+use journal::{EMPTY_BATCH_AFTER, SegmentOwner, names};
 use message::Epoch;
-use record::SegmentNumber;
+use record::{BatchPosition, SegmentNumber};
 
 use crate::checkpoints::{name, page, write};
 use crate::rig::{BLOCK, Machine, MemoryDisk, Rig, SMALL, Start, nonce, taken_over};
@@ -29,6 +29,15 @@ fn damages(rows: &[Row]) -> Vec<(String, u64)> {
         _ => None,
     };
     rows.iter().filter_map(damage).collect()
+}
+
+fn announced(rig: &Rig) -> SegmentOwner {
+    SegmentOwner {
+        epoch: Epoch(rig.epoch),
+        nonce: nonce(rig.epoch),
+        first: SegmentNumber(rig.first_segment),
+        last: SegmentNumber(rig.highest_segment),
+    }
 }
 
 /// Two epochs, the first sealed, and a checkpoint.
@@ -61,6 +70,7 @@ fn scene() -> Scene {
     newest.settle().expect("nobody fences this epoch");
     let inspection = Inspection {
         claims: BTreeMap::from([(Epoch(1), nonce(1)), (Epoch(2), nonce(2))]),
+        announced: [&sealed, &newest].map(|rig| (Epoch(rig.epoch), announced(rig))).into(),
         sealed: found.seal.into_iter().collect(),
         named: [Some(name(2, 1)), None],
         confirmed: None,
@@ -189,6 +199,235 @@ fn what_lies_beyond_a_seal_is_dead_and_a_missing_segment_is_damage() {
             assert_eq!(found[0].0, path);
         }
     }
+}
+
+impl Scene {
+    /// The first epoch lies wholly behind the checkpoint: no seal tells of it any more, and messages in it wait.
+    fn behind_the_checkpoint() -> Scene {
+        let mut scene = scene();
+        scene.inspection.sealed.clear();
+        scene
+    }
+
+    fn found(&self, hurt: impl FnOnce(&MemoryDisk)) -> Vec<(String, u64)> {
+        let disk = self.disk.copy();
+        hurt(&disk);
+        damages(&inspected(&disk, self.inspection.clone()).1)
+    }
+
+    /// The paths of the first epoch's segments in which messages wait.
+    fn referred(&self) -> Vec<String> {
+        let last = self
+            .sealed
+            .appended
+            .last()
+            .expect("there are messages")
+            .1
+            .place
+            .segment
+            .0;
+        (self.sealed.first_segment..=last)
+            .map(|number| self.sealed.segment_path(number))
+            .collect()
+    }
+}
+
+#[test]
+fn a_segment_that_only_a_checkpoint_refers_to_is_damage_when_it_is_missing() {
+    let scene = Scene::behind_the_checkpoint();
+    assert_eq!(scene.found(|_| ()), []);
+    assert!(scene.referred().len() > 1);
+    for path in scene.referred() {
+        assert_eq!(scene.found(|disk| disk.remove(&path)), [(path, 0)]);
+    }
+}
+
+#[test]
+fn a_missing_segment_that_the_newest_root_announces_is_damage() {
+    let scene = scene();
+    for number in scene.newest.first_segment..=scene.newest.highest_segment {
+        let path = scene.newest.segment_path(number);
+        let found = scene.found(|disk| disk.remove(&path));
+        assert!(found.contains(&(path, 0)), "{found:?}");
+    }
+}
+
+#[test]
+fn missing_directories_are_missing_files_and_no_failure_of_the_disk() {
+    let scene = scene();
+    let all = scene.found(|disk| {
+        for rig in [&scene.sealed, &scene.newest] {
+            (rig.first_segment..=rig.highest_segment).for_each(|number| disk.remove(&rig.segment_path(number)));
+        }
+    });
+    assert!(all.len() > 2, "{all:?}");
+    let index = names::checkpoint(name(2, 1));
+    let found = scene.found(|disk| {
+        disk.remove(&index);
+        disk.remove(&names::pieces(name(2, 1)));
+    });
+    assert_eq!(found, [(index, 0)]);
+}
+
+#[test]
+fn a_segment_behind_the_checkpoint_that_was_cut_off_is_damage_wherever_it_was_cut() {
+    let mut scene = Scene::behind_the_checkpoint();
+    for path in scene.referred() {
+        for length in [0, BLOCK, 2 * BLOCK + 100] {
+            let found = scene.found(|disk| disk.edit(&path, |bytes| bytes.truncate(length)));
+            assert_eq!(found.len(), 1, "{path} cut to {length}: {found:?}");
+            assert_eq!(found[0].0, path);
+        }
+    }
+    // Without anything to compare its length with, the messages tell.
+    scene.inspection.announced.remove(&Epoch(1));
+    for path in scene.referred() {
+        let found = scene.found(|disk| disk.edit(&path, |bytes| bytes.truncate(0)));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].0, path);
+    }
+}
+
+#[test]
+fn the_bytes_of_a_message_that_waits_behind_the_checkpoint_are_read() {
+    let scene = Scene::behind_the_checkpoint();
+    // The last batch of the epoch: no later one shows that it was confirmed.
+    let ticket = &scene.sealed.appended.last().expect("there are messages").1;
+    let path = scene.sealed.segment_path(ticket.place.segment.0);
+    let at = ticket.place.offset as usize;
+    let found = scene.found(|disk| disk.edit(&path, |bytes| bytes[at + 20] ^= 1));
+    assert_eq!(found, [(path, at as u64)]);
+}
+
+#[test]
+fn exchanged_segments_and_claims_are_damage() {
+    for scene in [scene(), Scene::behind_the_checkpoint()] {
+        let [first, second] = [0, 1].map(|index| scene.referred()[index].clone());
+        let newest = scene.newest.segment_path(scene.newest.first_segment);
+        for (one, other) in [(&first, &second), (&first, &newest)] {
+            let found = scene.found(|disk| {
+                let (ones, others) = (disk.get(one), disk.get(other));
+                disk.put(one, others);
+                disk.put(other, ones);
+            });
+            let mut expected = [(one.clone(), 0), (other.clone(), 0)];
+            expected.sort();
+            assert_eq!(found, expected);
+        }
+        let mut exchanged = scene.inspection.clone();
+        exchanged.claims = BTreeMap::from([(Epoch(1), nonce(2)), (Epoch(2), nonce(1))]);
+        exchanged.announced.clear();
+        exchanged.sealed.clear();
+        exchanged.named = [None, None];
+        let (_, rows) = inspected(&scene.disk, exchanged);
+        assert!(damages(&rows).len() >= 2, "{rows:?}");
+        let mut replaced = scene.inspection.clone();
+        replaced.claims.insert(Epoch(2), nonce(7));
+        replaced.announced.clear();
+        let (_, rows) = inspected(&scene.disk, replaced.clone());
+        assert_eq!(damages(&rows), [(names::checkpoint(name(2, 1)), 0)]);
+        replaced.named = [None, None];
+        let (_, rows) = inspected(&scene.disk, replaced);
+        assert!(damages(&rows).contains(&(newest, 0)), "{rows:?}");
+    }
+}
+
+#[test]
+fn a_batch_in_a_segment_that_the_newest_root_does_not_announce_is_damage() {
+    let mut scene = scene();
+    let newest = scene.newest.highest_segment;
+    let path = scene.newest.segment_path(newest);
+    let header = BatchHeader::read(&scene.disk.get(&path), Seed::of(nonce(2)));
+    let older = scene.inspection.announced.get_mut(&Epoch(2)).expect("it leads");
+    older.last = SegmentNumber(newest - 1);
+    let found = scene.found(|_| ());
+    match header {
+        Ok(_) => assert_eq!(found, [(path, 0)]),
+        Err(_) => assert_eq!(found, [], "it was made and never written"),
+    }
+    let written = scene
+        .newest
+        .appended
+        .last()
+        .expect("there are messages")
+        .1
+        .place
+        .segment;
+    let older = scene.inspection.announced.get_mut(&Epoch(2)).expect("it leads");
+    older.last = SegmentNumber(written.0 - 1);
+    let path = scene.newest.segment_path(written.0);
+    assert_eq!(scene.found(|_| ())[0], (path, 0));
+}
+
+#[test]
+fn a_heartbeat_that_names_another_batch_or_one_behind_the_end_is_damage() {
+    let mut scene = scene();
+    let named = scene
+        .newest
+        .journal
+        .confirmed_position()
+        .expect("something is confirmed");
+    scene.inspection.confirmed = Some((Epoch(2), named));
+    assert_eq!(scene.found(|_| ()), []);
+    let file = scene.newest.segment_path(named.segment.0);
+    let other = BatchPosition {
+        checksum: named.checksum ^ 1,
+        ..named
+    };
+    let behind = BatchPosition {
+        batch: named.batch + 1,
+        ..named
+    };
+    for position in [other, behind] {
+        scene.inspection.confirmed = Some((Epoch(2), position));
+        let found = scene.found(|_| ());
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].0, file);
+    }
+}
+
+#[test]
+fn a_segment_missing_in_the_middle_and_a_piece_that_both_checkpoints_share_are_told_of_once() {
+    let mut rig = Rig::new(SMALL);
+    let tickets: Vec<_> = (0..4).map(|_| rig.append_message(20_000)).collect();
+    rig.settle().expect("nobody fences this epoch");
+    let mut pieces = vec![page(1, &tickets)];
+    let older = write(&rig, name(1, 1), pieces.clone(), None);
+    pieces[0].stored = Some(older.references[0].1.clone());
+    write(&rig, name(1, 2), pieces, Some(older.summary));
+    let scene = Scene {
+        disk: rig.machine.disk.clone(),
+        inspection: Inspection {
+            claims: BTreeMap::from([(Epoch(1), nonce(1))]),
+            announced: BTreeMap::from([(Epoch(1), announced(&rig))]),
+            named: [Some(name(1, 2)), Some(name(1, 1))],
+            ..Inspection::default()
+        },
+        sealed: Rig::new(SMALL),
+        newest: rig,
+    };
+    assert_eq!(scene.found(|_| ()), []);
+    let middle = scene.newest.segment_path(2);
+    assert_eq!(scene.found(|disk| disk.remove(&middle)), [(middle, 0)]);
+    let shared = names::pieces(name(1, 1));
+    let found = scene.found(|disk| disk.edit(&shared, |bytes| bytes[20] ^= 1));
+    assert_eq!(found, [(shared, 16)]);
+}
+
+#[test]
+fn a_damaged_piece_is_named_in_words() {
+    let scene = scene();
+    let disk = scene.disk.copy();
+    disk.edit(&names::pieces(name(2, 1)), |bytes| bytes[20] ^= 1);
+    let (_, rows) = inspected(&disk, scene.inspection);
+    let what = rows.iter().find_map(|row| match row {
+        Row::Damage(damage) => Some(damage.what.as_str()),
+        _ => None,
+    });
+    assert_eq!(
+        what,
+        Some("the piece's checksum does not match (page 1 of priority 4 of object 1)")
+    );
 }
 
 #[test]
