@@ -646,6 +646,13 @@ impl Judge<'_> {
             } else {
                 !seen.is_empty()
             };
+            if !took_place && !unit.rolled_back && self.tolerance.set_aside > 0 {
+                // It may have taken place, and what it sent be what was set aside.
+                for settlement in unit.settlements {
+                    self.settle(settlement, Certainty::Perhaps);
+                }
+                continue;
+            }
             if !took_place || unit.rolled_back {
                 // What it settled must have come back: judged as lost otherwise.
                 if unit.rolled_back && !seen.is_empty() {

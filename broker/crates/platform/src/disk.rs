@@ -115,7 +115,7 @@ pub enum Operation {
         /// Bytes.
         length: u64,
     },
-    /// The file's length in bytes → [`Outcome::Length`].
+    /// The file's length in bytes, and how many names it has → [`Outcome::Length`].
     Length {
         /// The file.
         file: FileId,
@@ -185,8 +185,13 @@ pub enum Outcome {
     Done,
     /// Bytes read.
     Read(Bytes),
-    /// A length in bytes.
-    Length(u64),
+    /// What a file is.
+    Length {
+        /// Its length in bytes.
+        bytes: u64,
+        /// How many names it has: none once it was removed, or another file got its name.
+        names: u64,
+    },
     /// Names in a directory, sorted.
     Names(Vec<String>),
     /// Whether a lock is held: see the operation.

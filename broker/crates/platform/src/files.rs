@@ -170,6 +170,14 @@ impl Files {
         self.done(Operation::Sync { file }).await
     }
 
+    /// How many names a file has.
+    pub async fn names_of(&self, file: FileId) -> Result<u64, DiskError> {
+        match self.call(Operation::Length { file }).await? {
+            Outcome::Length { names, .. } => Ok(names),
+            other => mismatch("measure", other),
+        }
+    }
+
     /// Makes a directory's entries durable.
     pub async fn sync_directory(&self, path: &str) -> Result<(), DiskError> {
         self.done(Operation::SyncDirectory { path: path.to_owned() }).await

@@ -218,7 +218,10 @@ fn synchronous_classes_take_whole_blocks_only() {
             assert_eq!(error.kind, DiskErrorKind::Failed);
             assert!(error.to_string().contains("not whole blocks"), "{error}");
         }
-        assert!(matches!(owner.call(Operation::Length { file }), Ok(Outcome::Length(0))));
+        assert!(matches!(
+            owner.call(Operation::Length { file }),
+            Ok(Outcome::Length { bytes: 0, names: 1 })
+        ));
     }
 }
 
@@ -408,7 +411,10 @@ fn a_full_file_system_is_no_space_and_a_failed_reservation_gives_back_what_it_to
     for length in [2 << 20, 9 << 20] {
         let error = owner.call(Operation::Reserve { file, length }).unwrap_err();
         assert_eq!(error.kind, DiskErrorKind::NoSpace, "{error}");
-        assert!(matches!(owner.call(Operation::Length { file }), Ok(Outcome::Length(0))));
+        assert!(matches!(
+            owner.call(Operation::Length { file }),
+            Ok(Outcome::Length { bytes: 0, names: 1 })
+        ));
     }
     let Outcome::Space(space) = owner.call(Operation::Space).unwrap() else {
         panic!()

@@ -271,7 +271,10 @@ impl World {
                     .set_length(*length);
                 Outcome::Done
             }
-            Work::Length { handle } => Outcome::Length(self.inodes[&handle.inode].length()),
+            Work::Length { handle } => Outcome::Length {
+                bytes: self.inodes[&handle.inode].length(),
+                names: self.tree.links(handle.inode) as u64,
+            },
             Work::Sync { handle } => {
                 Arc::make_mut(self.inodes.get_mut(&handle.inode).expect("an open file has an inode")).sync();
                 Outcome::Done

@@ -83,7 +83,7 @@ impl Tested<'_> {
 
     fn length(&mut self, file: FileId) -> u64 {
         match self.call(Operation::Length { file }).unwrap() {
-            Outcome::Length(length) => length,
+            Outcome::Length { bytes, .. } => bytes,
             other => panic!("{other:?}"),
         }
     }

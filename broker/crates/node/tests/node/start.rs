@@ -517,3 +517,25 @@ fn a_claim_that_is_older_than_its_log_is_refused() {
     world.lead(&mut third);
     assert_eq!(third.node.engine().expect("it leads").statistics().messages, 12);
 }
+
+#[test]
+fn a_leader_whose_claim_was_replaced_ends_within_a_beat() {
+    for replaced in [true, false] {
+        let mut world = World::new(FileSystem::Local);
+        let mut broker = world.start(settings());
+        world.lead(&mut broker);
+        let claim = names::claim(Epoch(1));
+        let content = world.storage.read_file(&claim).expect("it leads");
+        world.storage.remove_file(&claim);
+        if replaced {
+            world.storage.write_file(&claim, &content);
+        }
+        let before = world.storage.now();
+        let end = world.end(&mut broker);
+        assert!(
+            matches!(&end, End::Failed(Failure::Disk(error)) if error.detail.contains("no name any more")),
+            "{end:?}"
+        );
+        assert!(world.storage.now().since(before) < Duration::from_secs(1));
+    }
+}

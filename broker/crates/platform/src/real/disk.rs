@@ -153,7 +153,8 @@ impl Work {
                 Class::Segment => Group::Segments,
                 Class::Plain => Group::Rest,
             },
-            Work::Read { file, .. } => match file.class {
+            // A leader looks at its claim with every heartbeat: nothing else that hangs may hold that up.
+            Work::Read { file, .. } | Work::Length { file } => match file.class {
                 Class::Cell => Group::Cells,
                 Class::Segment | Class::Plain => Group::Reads,
             },
@@ -161,7 +162,6 @@ impl Work {
             | Work::Close { .. }
             | Work::Reserve { .. }
             | Work::SetLength { .. }
-            | Work::Length { .. }
             | Work::Sync { .. }
             | Work::SyncDirectory { .. }
             | Work::CreateDirectory { .. }
@@ -374,7 +374,7 @@ impl Shared {
             }
             Work::Reserve { file, length } => done(file.reserve(length)?),
             Work::SetLength { file, length } => done(file.set_length(length)?),
-            Work::Length { file } => Outcome::Length(file.length()?),
+            Work::Length { file } => file.measure()?,
             Work::Sync { file } => done(file.sync()?),
             Work::SyncDirectory { path } => done(directory.sync(&path)?),
             Work::CreateDirectory { path } => done(directory.create_directory(&path)?),

@@ -3,7 +3,7 @@
 //! Invariants: what is opened direct is only ever moved in whole blocks from aligned memory; a write either wrote everything or is an error.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use bytes::Bytes;
 use nix::errno::Errno;
@@ -12,7 +12,7 @@ use nix::libc;
 
 use super::errors::{errno_of, found, system, uninterrupted};
 use super::file_system::Way;
-use crate::{BLOCK_BYTES, Blocks, Class, DiskError, DiskErrorKind};
+use crate::{BLOCK_BYTES, Blocks, Class, DiskError, DiskErrorKind, Outcome};
 
 /// Zeros written at once when space is reserved by writing.
 const ZEROS_BYTES: usize = 1024 * 1024;
@@ -33,11 +33,20 @@ pub(super) struct OpenFile {
 
 impl OpenFile {
     pub(super) fn length(&self) -> Result<u64, DiskError> {
-        Ok(self
-            .file
+        self.metadata().map(|metadata| metadata.len())
+    }
+
+    pub(super) fn measure(&self) -> Result<Outcome, DiskError> {
+        self.metadata().map(|metadata| Outcome::Length {
+            bytes: metadata.len(),
+            names: metadata.nlink(),
+        })
+    }
+
+    fn metadata(&self) -> Result<std::fs::Metadata, DiskError> {
+        self.file
             .metadata()
-            .map_err(|error| self.failed("measure", errno_of(&error)))?
-            .len())
+            .map_err(|error| self.failed("measure", errno_of(&error)))
     }
 
     /// Reads up to `length` bytes at `offset`; fewer only where the file ends.

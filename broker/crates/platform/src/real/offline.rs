@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -101,7 +101,7 @@ impl OfflineDisk {
                 Ok(Outcome::Done)
             }
             Operation::Read { file, offset, length } => self.file(file)?.read(offset, length).map(Outcome::Read),
-            Operation::Length { file } => self.file(file)?.length().map(Outcome::Length),
+            Operation::Length { file } => self.file(file)?.measure(),
             Operation::TestLock { file } => self.file(file)?.is_locked().map(Outcome::Lock),
             Operation::List { path } => self.list(&path).map(Outcome::Names),
             Operation::Process { identity } => process::look_for(&identity).map(Outcome::Process),
@@ -193,8 +193,18 @@ impl Disk for OfflineDisk {
 
 impl Opened {
     fn length(&self) -> Result<u64, DiskError> {
-        let metadata = self.file.metadata();
-        Ok(metadata.map_err(|error| self.failed("measure", &error))?.len())
+        self.metadata().map(|metadata| metadata.len())
+    }
+
+    fn measure(&self) -> Result<Outcome, DiskError> {
+        self.metadata().map(|metadata| Outcome::Length {
+            bytes: metadata.len(),
+            names: metadata.nlink(),
+        })
+    }
+
+    fn metadata(&self) -> Result<std::fs::Metadata, DiskError> {
+        self.file.metadata().map_err(|error| self.failed("measure", &error))
     }
 
     /// Reads up to `length` bytes; fewer only where the file ends.
