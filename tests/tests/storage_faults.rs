@@ -32,7 +32,10 @@ const EVERYBODY: [Role; 5] = [
 #[track_caller]
 fn recovers(launch: &Launch, crowd: &mut Crowd, scene: &mut Scene) {
     // A batch that was under way when the broker died is warned of, and does not count.
-    let mut broker = launch.start().expecting("nothing shows it as confirmed");
+    let mut broker = launch
+        .start()
+        .expecting("nothing shows it as confirmed")
+        .expecting("sends wait for space");
     broker.wait_ready();
     scene.history.push(Event::Leads { epoch: broker.epoch() });
     scene.history.push(Event::Draining);
@@ -112,7 +115,7 @@ fn full_file_system_holds_sends_up_and_takes_acknowledgements_and_loses_nothing(
     let launch = Launch::small(&small.path().join("data"));
     let mut scene = Scene::new(1_000_000);
     let mut prng = Prng::new(3);
-    let mut broker = launch.start();
+    let mut broker = launch.start().expecting("sends wait for space");
     broker.wait_ready();
     scene.history.push(Event::Leads { epoch: broker.epoch() });
     // Producers alone, until sends are refused, or wait and nothing moves any more.

@@ -508,7 +508,7 @@ mod tests {
                 },
             );
         }
-        disk.submit(OperationId(4), Operation::Length { file });
+        disk.submit(OperationId(4), Operation::Sync { file });
         disk.submit(
             OperationId(5),
             Operation::Write {
