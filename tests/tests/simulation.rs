@@ -1,7 +1,8 @@
 //! A share of the simulation for every test run; scripts/test.d/50-simulation.sh runs the rest, optimised.
 
 use holdfast_tests::simulation::scenario::{Damage, Scenario};
-use holdfast_tests::simulation::{Report, exhaustive, run};
+use holdfast_tests::simulation::{Report, coverage, exhaustive, run};
+use simulated::Coverage;
 
 /// Seeds that found something, with what it was. They are run for ever.
 const SEEDS: [u64; 3] = [
@@ -29,6 +30,7 @@ fn holds(report: &Report) {
 
 #[test]
 fn promises_hold_in_many_simulated_runs() {
+    let (mut met, mut with_company) = (Coverage::default(), 0);
     for seed in 1..=RUNS {
         let report = run(seed, false);
         holds(&report);
@@ -37,6 +39,21 @@ fn promises_hold_in_many_simulated_runs() {
             "seed {seed} does too little: {}",
             report.operations
         );
+        met.add(&report.coverage);
+        with_company += u64::from(Scenario::of(seed).company.is_some());
+    }
+    assert!(
+        (RUNS / 3..RUNS * 2 / 3).contains(&with_company),
+        "{with_company} runs have company"
+    );
+    let unlisted = coverage::unlisted(&met);
+    assert!(unlisted.is_empty(), "coverage.rs does not list {unlisted:?}");
+    for kind in [
+        "mischief: a flood of SEND",
+        "slow client: reads no more",
+        "a full disk at the end",
+    ] {
+        assert!(met.of(kind) > 0, "{kind} was not met");
     }
 }
 

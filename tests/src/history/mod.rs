@@ -41,6 +41,10 @@ pub struct Settlement(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Browse(pub u32);
 
+/// One order to empty a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Purge(pub u32);
+
 /// A SEND that left the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sending {
@@ -163,6 +167,15 @@ pub enum Event {
     },
     /// It saw the end.
     BrowseEnded(Browse),
+    /// An operator ordered a queue to be emptied: what waits in it at this moment goes, what is sent from here on stays.
+    Purging {
+        /// Its name.
+        purge: Purge,
+        /// Which queue.
+        place: Place,
+    },
+    /// The order was answered: what it removed stays away.
+    Purged(Purge),
     /// The faultless end begins: what is delivered from here on had waited.
     Draining,
 }
@@ -259,7 +272,12 @@ impl History {
                 }
                 Event::Settled(of) => settlements.contains(of),
                 Event::Committing(of) | Event::Committed(of) | Event::RolledBack(of) => transactions.contains(of),
-                Event::Leads { .. } | Event::Crashed | Event::Stopped | Event::Draining => true,
+                Event::Leads { .. }
+                | Event::Crashed
+                | Event::Stopped
+                | Event::Draining
+                | Event::Purging { .. }
+                | Event::Purged(_) => true,
                 Event::Browsing { .. } | Event::BrowseEnded(_) | Event::Leaving { .. } | Event::Left(_) => false,
             };
             if concerns {

@@ -571,3 +571,28 @@ fn what_vanished_on_the_way_in_mode_auto_is_that_modes_risk() {
         .drain()
         .is_good();
 }
+
+#[test]
+fn what_an_operator_purged_stays_away_and_nothing_else_goes_with_it() {
+    let tale = |waits: &[u64], answered: bool| {
+        let mut tale = Tale::new();
+        let place = tale.queue;
+        let purge = Purge(1);
+        tale.sent(1).sending(2).push(Event::Purging { purge, place });
+        tale.push(Event::Sent(Body(2)));
+        if answered {
+            tale.push(Event::Purged(purge));
+        }
+        tale.sent(3).drain();
+        for body in waits {
+            tale.got(*body);
+        }
+        tale
+    };
+    tale(&[3], true).is_good();
+    // What was under way when it was ordered may have come before or after.
+    tale(&[2, 3], true).is_good();
+    tale(&[1, 2, 3], true).breaks(Rule::CameBack);
+    tale(&[1, 2, 3], false).is_good();
+    tale(&[2], true).breaks(Rule::Lost);
+}

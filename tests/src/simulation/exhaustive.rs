@@ -10,6 +10,7 @@ use std::time::Duration;
 use node::Notice;
 use simulated::{Crash, FaultPlan, Landed, Prng, ProcessNumber, SimulatedStorage, Snapshot};
 
+use super::pace::Pace;
 use super::run::is_excused_notice;
 use super::world::{Being, Machine, World};
 use crate::history::{Event, Tolerance, judge};
@@ -106,7 +107,7 @@ fn work(settings: &node::Settings) -> (Vec<Kept>, u64) {
         Role::Durable(1),
     ] {
         let actor = Actor::new(role, work, world.prng.split());
-        world.invite(Being::Actor(actor));
+        world.invite(Being::Actor(actor), Pace::Even);
     }
     let process = world.start(0);
     let mut kept = Vec::new();

@@ -5,8 +5,12 @@
 //!
 //! Deliberately absent: knowledge of how the node works inside. What it may do when disks fail is [`scenario::Excuses`]; everything else is a failure.
 
+pub mod company;
+pub mod coverage;
 pub mod exhaustive;
 pub mod forgery;
+mod operator;
+pub mod pace;
 pub mod run;
 pub mod scenario;
 mod world;

@@ -1,6 +1,7 @@
 //! One run: work under faults, then a faultless end, then the verdict.
 
 mod calamities;
+mod tail;
 
 use std::time::Duration;
 
@@ -9,7 +10,10 @@ use platform::{BootTime, DiskErrorKind};
 use simulated::{Coverage, Crash, Fault, FaultPlan, Landed, Point, ProcessNumber, Stalled};
 
 use self::calamities::Later;
+use super::company::{Company, Stranger};
 use super::forgery::{Before, Forgery, cut_tail, damage_confirmed, forge};
+use super::operator::Operator;
+use super::pace::Pace;
 use super::scenario::{CUT_OFF_MILLIS, Calamity, Damage, HUNG_MILLIS, Moment, Scenario};
 use super::world::{Being, Ended, LEADS_WITHIN, World, describe};
 use crate::history::{self, History, Tolerance};
@@ -72,6 +76,9 @@ struct Run<'a> {
     ends_seen: usize,
     /// The operation whose write goes elsewhere.
     misdirected: Option<u64>,
+    operator: Option<Operator>,
+    /// When next is looked whether sends wait for memory.
+    next_room: BootTime,
     failures: Vec<String>,
 }
 
@@ -89,8 +96,18 @@ impl Run<'_> {
         world.say(|| format!("{scenario:?}"));
         for role in &scenario.roles {
             let actor = Actor::new(*role, scenario.work, world.prng.split());
-            world.invite(Being::Actor(actor));
+            world.invite(Being::Actor(actor), Pace::Even);
         }
+        let operator = scenario.company.as_ref().map(|company| {
+            world.scene.let_overhear();
+            for Stranger { role, pace, manner } in &company.strangers {
+                let actor = Actor::new(*role, scenario.work, world.prng.split()).behaving(*manner, true);
+                world.coverage.count_some(pace.name());
+                world.coverage.count_some(manner.name());
+                world.invite(Being::Actor(actor), *pace);
+            }
+            Operator::new(world.prng.split(), company.purges)
+        });
         let mut calamities = scenario.calamities.clone();
         let mut misdirected = None;
         if scenario.damage == Damage::Misdirected {
@@ -115,6 +132,8 @@ impl Run<'_> {
             checkpoints: None,
             ends_seen: 0,
             misdirected,
+            operator,
+            next_room: BootTime(0),
             failures: Vec::new(),
         }
     }
@@ -146,6 +165,8 @@ impl Run<'_> {
             }
             self.come_due();
             self.strike_if_due();
+            self.operate();
+            self.make_room();
             self.world.step(self.next_later());
             self.look_at_ends();
             self.keep_running();
@@ -219,6 +240,12 @@ impl Run<'_> {
         self.later.clear();
         self.world.say(|| "THE END BEGINS".into());
         let damaged = self.scenario.damage != Damage::None;
+        if let Some(company) = &self.scenario.company {
+            self.tail(company);
+            if !self.failures.is_empty() || self.refused {
+                return;
+            }
+        }
         if damaged || self.world.prng.below(2) == 0 {
             // What is under way is answered, and covered by a heartbeat.
             self.world.disperse();
@@ -417,7 +444,19 @@ impl Run<'_> {
                     .iter()
                     .any(|(_, calamity)| *calamity == Calamity::ClockJump);
             let full = text.contains("sends wait for space") && (excuses.no_space || excuses.little_memory);
-            if !excuses.damage && !clock && !full && !is_excused_notice(text) {
+            let full = full || excuses.no_space && text.contains("persistent sends");
+            // A server that crashes between a sync and its answer may take a name back; docs/status.md, known defects.
+            let taken_back = self.scenario.shared
+                && self.world.coverage.of("calamity: power loss") > 0
+                && ["is left out", "cannot be fallen back on"]
+                    .iter()
+                    .any(|known| text.contains(known));
+            if taken_back {
+                self.world
+                    .coverage
+                    .count("known defect: a checkpoint whose name a crashed server took back");
+            }
+            if !excuses.damage && !clock && !full && !taken_back && !is_excused_notice(text) {
                 self.failures.push(format!("unexpected: {notice:?}"));
             }
         }
@@ -425,7 +464,9 @@ impl Run<'_> {
             let silent = complaint.contains("Channel was inactive") && excuses.under_way > 1_000;
             let full = excuses.no_space && complaint.contains("space")
                 || excuses.little_memory && complaint.contains("Usage Manager Memory Limit");
-            if !(silent || full) {
+            let large = excuses.little_transactions
+                && (complaint.contains("maximum allowed size") || complaint.contains("was rolled back"));
+            if !(silent || full || large) {
                 self.failures.push(format!("a client was told: {complaint}"));
             }
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use simulated::{Chance, FaultPlan, Prng};
 
+use super::company::Company;
 use super::forgery::Forgery;
 use crate::workload::{Role, Work};
 
@@ -77,6 +78,8 @@ pub struct Excuses {
     pub no_space: bool,
     /// Sends that are not persistent may wait for memory, and fail.
     pub little_memory: bool,
+    /// Transactions may be refused for their size.
+    pub little_transactions: bool,
     /// A node may end because another leads, or fenced it.
     pub others: bool,
     /// A node may refuse what it finds, and warn.
@@ -100,6 +103,8 @@ pub struct Scenario {
     pub work: Work,
     /// The clients.
     pub roles: Vec<Role>,
+    /// Those beside them who are slow or malicious.
+    pub company: Option<Company>,
     /// Operations of clients after which the end comes.
     pub operations: u64,
     /// What goes wrong by chance.
@@ -136,13 +141,24 @@ impl Scenario {
             6 => Damage::DamagedConfirmed,
             _ => Damage::None,
         };
-        let plan = match prng.below(4) {
+        let mut plan = match prng.below(4) {
             0 => FaultPlan {
                 write_latency: FaultPlan::rough().write_latency,
                 ..FaultPlan::calm()
             },
             _ => FaultPlan::drawn(&mut prng),
         };
+        if damage == Damage::Misdirected {
+            // What went astray lately may rest on nothing else: no error may end the process before it is covered.
+            for chance in [
+                &mut plan.failed,
+                &mut plan.stale,
+                &mut plan.no_space,
+                &mut plan.short_write,
+            ] {
+                *chance = Chance::NEVER;
+            }
+        }
         let mut roles = vec![
             Role::Producer,
             Role::Consumer,
@@ -179,10 +195,11 @@ impl Scenario {
             Damage::FlippedBit | Damage::Misdirected | Damage::CutTail | Damage::DamagedConfirmed
         );
         let little_memory = prng.below(4) == 0;
-        let excuses = Excuses {
+        let mut excuses = Excuses {
             failed: plan.failed > Chance::NEVER,
             no_space: plan.no_space > Chance::NEVER || plan.short_write > Chance::NEVER || has(Calamity::FullDisk),
             little_memory,
+            little_transactions: false,
             others: shared || at_rest,
             damage: at_rest,
             under_way: if stalls || has(Calamity::ClockJump) {
@@ -208,6 +225,16 @@ impl Scenario {
             (settings.checkpoint_records, settings.checkpoint_bytes) = (1_000_000, 1 << 40);
             settings.checkpoint_interval = Duration::from_secs(3600);
         }
+        let company = Company::of(seed);
+        if company.as_ref().is_some_and(|company| company.full_at_end) {
+            // Its acknowledgements may be what its own sends wait for.
+            roles.push(Role::Worker);
+        }
+        // The tail adds its own.
+        let operations = if company.is_some() { operations - 20 } else { operations };
+        if let Some(company) = &company {
+            company.limit(seed, roles.len(), large, &mut settings, &mut excuses);
+        }
         Scenario {
             seed: prng.below(u64::MAX),
             work: Work {
@@ -216,6 +243,7 @@ impl Scenario {
                 heart_beats: true,
             },
             roles,
+            company,
             operations,
             plan,
             calamities,
@@ -227,6 +255,14 @@ impl Scenario {
             large,
             excuses,
         }
+    }
+}
+
+impl Scenario {
+    /// Whether an operator has to make room, because sends wait for memory as long as it takes.
+    pub fn makes_room(&self) -> bool {
+        let company = self.company.as_ref();
+        company.is_some_and(|company| company.waits_for_memory)
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
+use engine::{AdminAnswer, AdminCommand, AdminRequest};
 use leadership::Addresses;
 use message::ConnectionId;
 use node::{End, Failure, Node, NodeIdentity, Notice, Settings};
@@ -17,6 +18,8 @@ use simulated::{
 };
 
 use self::connections::Socket;
+use super::coverage::row_of;
+use super::pace::Pace;
 use crate::history::Event;
 use crate::workload::{Actor, Drainer, Scene, Taken};
 
@@ -49,9 +52,12 @@ pub(crate) struct World {
     /// How nodes ended, in order.
     pub(crate) ends: Vec<Ended>,
     pub(crate) notices: Vec<Notice>,
+    answers: Vec<(ProcessNumber, AdminRequest, AdminAnswer)>,
     pub(crate) coverage: Coverage,
     pub(crate) trace: bool,
     standstill: u32,
+    /// Who only takes up connections makes no more.
+    pub(crate) keeps_out: bool,
     /// No client does anything before.
     silent_until: BootTime,
     newest_epoch: u32,
@@ -97,6 +103,7 @@ pub(crate) struct Ended {
 pub(crate) struct Guest {
     pub(crate) being: Being,
     pub(crate) at: Option<(ProcessNumber, ConnectionId)>,
+    pace: Pace,
     next_act: BootTime,
     /// Times in a row that there was nothing to do.
     idle: u32,
@@ -167,9 +174,11 @@ impl World {
             guests: Vec::new(),
             ends: Vec::new(),
             notices: Vec::new(),
+            answers: Vec::new(),
             coverage: Coverage::default(),
             trace: false,
             standstill: 0,
+            keeps_out: false,
             silent_until: BootTime(0),
             newest_epoch: 0,
             settings,
@@ -184,6 +193,75 @@ impl World {
     /// What clients take for the time.
     fn now(&self) -> Now {
         CLIENTS.now(self.storage.now())
+    }
+
+    /// Gives the leader an order; `None`: nobody leads.
+    pub(crate) fn order(&mut self, command: AdminCommand) -> Option<(ProcessNumber, AdminRequest)> {
+        let process = self.leader()?;
+        let running = self.running.get_mut(&process).expect("the leader runs");
+        let now = self.machines[running.machine].clock.now(self.storage.now());
+        let request = running.node.order(now, command)?;
+        self.after_turn(process);
+        Some((process, request))
+    }
+
+    /// The answers to orders since this was last asked.
+    pub(crate) fn take_answers(&mut self) -> Vec<(ProcessNumber, AdminRequest, AdminAnswer)> {
+        std::mem::take(&mut self.answers)
+    }
+
+    /// The clients of which is promised that they are served.
+    pub(crate) fn well_behaved(&self) -> impl Iterator<Item = &Actor> {
+        self.guests.iter().filter_map(|guest| match &guest.being {
+            Being::Actor(actor) if actor.is_well_behaved() => Some(actor),
+            Being::Actor(_) | Being::Drainer(_) => None,
+        })
+    }
+
+    /// Well-behaved clients begin nothing new.
+    pub(crate) fn rest(&mut self) {
+        self.for_well_behaved(Actor::rest);
+    }
+
+    /// Well-behaved clients go on.
+    pub(crate) fn wake_up(&mut self) {
+        self.for_well_behaved(Actor::wake_up);
+    }
+
+    fn for_well_behaved(&mut self, what: impl Fn(&mut Actor)) {
+        for guest in &mut self.guests {
+            if let Being::Actor(actor) = &mut guest.being
+                && actor.is_well_behaved()
+            {
+                what(actor);
+            }
+        }
+    }
+
+    /// Whether sends wait for memory at the leader.
+    pub(crate) fn waits_for_memory(&self) -> bool {
+        let engine = self
+            .leader()
+            .and_then(|process| self.running.get(&process))
+            .and_then(|running| running.node.engine());
+        engine.is_some_and(|engine| engine.waiting().memory > 0)
+    }
+
+    /// Counts what the leader dropped for slow topic consumers.
+    pub(crate) fn count_drops(&mut self) {
+        let leader = self.leader().and_then(|process| self.running.get(&process));
+        let engine = leader.and_then(|running| running.node.engine());
+        if engine.is_some_and(|engine| engine.statistics().counters.dropped > 0) {
+            self.coverage.count("limit reached: topic_consumer_messages_max");
+        }
+    }
+
+    /// What is not as it must be in any node, in words.
+    pub(crate) fn broken_invariants(&self) -> Vec<String> {
+        let nodes = self.running.iter();
+        nodes
+            .filter_map(|(process, running)| Some(format!("{process:?}: {}", running.node.broken_invariant()?)))
+            .collect()
     }
 
     /// Lets machines go on whose pause is over; which.
@@ -302,7 +380,7 @@ impl World {
                 next = running
                     .sockets
                     .values()
-                    .filter_map(|socket| socket.down.next_arrival())
+                    .filter_map(Socket::next_move)
                     .fold(next, BootTime::min);
                 continue;
             }
@@ -314,7 +392,7 @@ impl World {
                 } else {
                     None
                 };
-                next = [arrival, socket.down.next_arrival()]
+                next = [arrival, socket.next_move()]
                     .into_iter()
                     .flatten()
                     .fold(next, BootTime::min);
@@ -357,10 +435,16 @@ impl World {
         for (process, running) in &mut self.running {
             let clock = self.machines[running.machine].clock;
             let deadline = running.node.next_deadline(clock.now(now)).map(|at| clock.world(at));
-            let phase = phase_of(&running.node);
+            let status = running.node.status(clock.now(now));
             text.push_str(&format!(
-                ", {process:?} ({phase}) {deadline:?}, frozen until {:?}",
-                running.frozen_until
+                ", {process:?} ({}) {deadline:?}, frozen until {:?}, lacks space {}, sends wait {:?}, {:?} wait, {} bytes of segments, space {:?}",
+                status.phase,
+                running.frozen_until,
+                status.lacks_space,
+                status.sends_wait,
+                status.waiting,
+                status.store_bytes,
+                self.storage.space()
             ));
         }
         for guest in &self.guests {
@@ -407,7 +491,11 @@ impl World {
             return;
         };
         let notices = running.node.take_notices();
+        let answers = running.node.take_answers();
         let end = running.node.end().cloned();
+        let answers = answers.into_iter();
+        self.answers
+            .extend(answers.map(|(request, answer)| (process, request, answer)));
         for notice in notices {
             self.say(|| format!("{process:?} says {notice:?}"));
             match notice {
@@ -420,7 +508,13 @@ impl World {
                         self.newest_epoch = self.newest_epoch.max(epoch.0);
                     }
                 }
-                Notice::Warning(_) | Notice::Error(_) => self.notices.push(notice),
+                Notice::Warning(ref text) | Notice::Error(ref text) => {
+                    self.coverage.count_some(row_of(text));
+                    if text.contains("sends wait for space") {
+                        self.coverage.count("sends waited for space");
+                    }
+                    self.notices.push(notice);
+                }
             }
         }
         if let Some(end) = end
@@ -428,6 +522,7 @@ impl World {
         {
             self.say(|| format!("{process:?} ended: {end:?}; there are {:?}", self.storage.files()));
             self.coverage.count(end_name(&end));
+            self.coverage.count_some(row_of(&describe(&end)));
             // The process exits: what it had in flight is as with a kill.
             self.storage.crash(Crash::Process(process), Landed::Random);
             self.scene.history.push(match &end {
@@ -451,7 +546,14 @@ impl World {
             if actor.is_over()
                 && let Some((process, connection)) = guest.at
             {
-                return self.cut(process, connection, true);
+                let half_closes = actor.half_closes();
+                // What it said before goes first.
+                self.flush(index);
+                return if half_closes {
+                    self.half_close(process, connection);
+                } else {
+                    self.cut(process, connection, true);
+                };
             }
         }
         if guest.next_act > world_now {
@@ -462,7 +564,11 @@ impl World {
         guest.next_act = world_now + self.prng.between(Duration::from_micros(50), pause);
         guest.idle += 1;
         if guest.at.is_none() {
-            return self.connect(index);
+            let is_kept_out = self.keeps_out && matches!(&guest.being, Being::Actor(actor) if actor.says_nothing());
+            if !is_kept_out {
+                self.connect(index);
+            }
+            return;
         }
         if let Being::Actor(actor) = &mut guest.being {
             // Now and then several at once: frames share a piece, batches fill.
@@ -481,10 +587,11 @@ impl World {
     }
 
     /// A client that will come.
-    pub(crate) fn invite(&mut self, being: Being) -> usize {
+    pub(crate) fn invite(&mut self, being: Being, pace: Pace) -> usize {
         self.guests.push(Guest {
             being,
             at: None,
+            pace,
             next_act: self.storage.now(),
             idle: 0,
         });
@@ -549,7 +656,7 @@ impl World {
         for (place, destination, durable) in self.scene.places() {
             let now = self.now();
             let drainer = Drainer::new(place, &destination, durable, now, &mut self.scene);
-            let index = self.invite(Being::Drainer(drainer));
+            let index = self.invite(Being::Drainer(drainer), Pace::Even);
             let limit = self.storage.now() + DRAINED_WITHIN;
             while matches!(&self.guests[index].being, Being::Drainer(drainer) if drainer.taken() == Taken::Waiting) {
                 if self.storage.now() >= limit || self.running.is_empty() {

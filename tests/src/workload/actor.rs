@@ -1,6 +1,9 @@
 //! One scripted client.
 
 mod hearing;
+mod mischief;
+mod refusal;
+mod transacting;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,12 +14,14 @@ use client::stomp::{
 use platform::{BootTime, Now};
 use simulated::Prng;
 
+pub use self::mischief::Manner;
 use super::content::SELECTED;
 use super::scene::{DURABLES, QUEUES, TOPIC, weighted};
 use super::{Content, Scene};
 use crate::history::{
     Body, Browse, Consumer, Delivered, Event, Outcome, Place, Producer, Sending, Settlement, Transaction,
 };
+use mischief::Mischief;
 
 /// Requests without an answer from which on a client waits.
 const UNANSWERED_MAX: usize = 8;
@@ -34,6 +39,8 @@ pub enum Role {
     Durable(usize),
     /// Looks through queues.
     Browser,
+    /// Consumes from queues and sends over the same connection.
+    Worker,
 }
 
 /// How a workload differs from run to run.
@@ -56,6 +63,11 @@ pub struct Actor {
     line: Option<Line>,
     /// Sends whose receipt never came, to be sent again under their duplicate-id.
     resends: VecDeque<Parcel>,
+    manner: Manner,
+    /// Its own pace or manner may cost it answers.
+    expects_errors: bool,
+    /// It begins nothing new, and finishes what it has.
+    rests: bool,
 }
 
 /// One connection.
@@ -75,6 +87,8 @@ struct Line {
     leaving: bool,
     browsed: bool,
     deliveries: u64,
+    expects_errors: bool,
+    mischief: Mischief,
 }
 
 /// What waits for a receipt.
@@ -137,12 +151,66 @@ impl Actor {
             prng,
             line: None,
             resends: VecDeque::new(),
+            manner: Manner::Polite,
+            expects_errors: false,
+            rests: false,
         }
+    }
+
+    /// The same client with a manner of its own. If it `expects_errors`, because of that or because it is slow, what it is refused is no complaint.
+    pub fn behaving(self, manner: Manner, expects_errors: bool) -> Actor {
+        Actor {
+            manner,
+            expects_errors,
+            ..self
+        }
+    }
+
+    /// Whether it has done nothing that could cost it an answer.
+    pub fn is_well_behaved(&self) -> bool {
+        self.manner == Manner::Polite && !self.expects_errors
+    }
+
+    /// From now on it begins nothing new, and finishes what it has.
+    pub fn rest(&mut self) {
+        self.rests = true;
+    }
+
+    /// It goes on with what it did before it rested.
+    pub fn wake_up(&mut self) {
+        self.rests = false;
     }
 
     /// Whether it has a connection.
     pub fn has_line(&self) -> bool {
         self.line.is_some()
+    }
+
+    /// Whether it was let in and waits for no answer to an ACK or NACK outside of a transaction.
+    pub fn is_settled(&self) -> bool {
+        let settles = |request: &Request| matches!(request, Request::Settle(_));
+        self.line
+            .as_ref()
+            .is_some_and(|line| line.connected && !line.requests.values().any(settles))
+    }
+
+    /// Whether it only takes up a connection.
+    pub fn says_nothing(&self) -> bool {
+        self.manner == Manner::Silent
+    }
+
+    /// Whether its connection is to be closed by closing its own side only.
+    pub fn half_closes(&self) -> bool {
+        self.line.as_ref().is_some_and(|line| line.mischief.half_closes)
+    }
+
+    /// What it waits for, for reports.
+    pub fn waits_for(&self) -> String {
+        match &self.line {
+            None => format!("{:?} without a connection", self.role),
+            Some(line) if !line.connected => format!("{:?} for CONNECTED", self.role),
+            Some(line) => format!("{:?} for the answers to {:?}", self.role, line.requests.values()),
+        }
     }
 
     /// Whether its connection is to be closed.
@@ -165,7 +233,7 @@ impl Actor {
                 &mut self.prng,
                 &[(1, Version::V1_0), (1, Version::V1_1), (2, Version::V1_2)],
             ),
-            Role::Transactor | Role::Consumer | Role::Durable(_) | Role::Browser => {
+            Role::Transactor | Role::Consumer | Role::Durable(_) | Role::Browser | Role::Worker => {
                 weighted(&mut self.prng, &[(1, Version::V1_1), (2, Version::V1_2)])
             }
         };
@@ -178,6 +246,9 @@ impl Actor {
         }
         if let Role::Durable(index) = self.role {
             settings.client_id = Some(DURABLES[index].client_id.into());
+        }
+        if let Some(client_id) = self.manner.client_id(scene) {
+            settings.client_id = Some(client_id);
         }
         let mut line = Line {
             client: Client::new(settings, now),
@@ -192,10 +263,12 @@ impl Actor {
             leaving: false,
             browsed: false,
             deliveries: 0,
+            expects_errors: self.expects_errors,
+            mischief: Mischief::new(self.manner, &mut self.prng, scene),
         };
         match self.role {
             Role::Producer | Role::Browser => {}
-            Role::Transactor | Role::Consumer => {
+            Role::Transactor | Role::Consumer | Role::Worker => {
                 let count = 1 + self.prng.below(2);
                 for _ in 0..count {
                     line.subscribe_to_queue(&mut self.prng, self.role, self.work, scene);
@@ -234,7 +307,7 @@ impl Actor {
 
     /// Bytes to send.
     pub fn poll_output(&mut self, now: Now) -> Option<Bytes> {
-        self.line.as_mut()?.client.poll_output(now)
+        self.line.as_mut()?.poll_output(now)
     }
 
     /// The connection is gone; `lost` are bytes that had left the broker and never came.
@@ -272,10 +345,24 @@ impl Actor {
     /// Does one thing, if there is something to do.
     pub fn act(&mut self, now: Now, scene: &mut Scene) -> bool {
         let Some(line) = &mut self.line else { return false };
-        if !line.connected || line.over || line.leaving || line.requests.len() >= UNANSWERED_MAX {
+        if !line.connected || line.over || line.leaving {
             return false;
         }
         let prng = &mut self.prng;
+        if line.misbehave(prng, now, scene) {
+            return true;
+        }
+        let waits = line.requests.len() >= UNANSWERED_MAX;
+        if self.rests {
+            return !waits && line.finish(prng, scene);
+        }
+        if waits && self.role != Role::Worker {
+            return false;
+        }
+        if self.role == Role::Worker && (waits || prng.below(2) == 0) {
+            // Its acknowledgements may be what its own sends wait for.
+            return line.requests.len() < 2 * UNANSWERED_MAX && line.settle_something(prng, scene);
+        }
         if prng.below(60) == 0 && line.open.is_none() {
             line.leaving = true;
             line.leave(scene);
@@ -285,7 +372,7 @@ impl Actor {
             return true;
         }
         match self.role {
-            Role::Producer => {
+            Role::Producer | Role::Worker => {
                 let parcel = match self.resends.pop_front() {
                     Some(parcel) => {
                         scene.count("resend");
@@ -297,6 +384,7 @@ impl Actor {
                 true
             }
             Role::Transactor => line.work_in_transaction(prng, self.work, now, &mut self.resends, scene),
+            Role::Consumer if self.manner == Manner::Hoards => false,
             Role::Consumer | Role::Durable(_) => line.consume(prng, self.role, self.work, scene),
             Role::Browser => line.browse(prng, scene),
         }
@@ -405,81 +493,6 @@ impl Line {
         );
     }
 
-    fn work_in_transaction(
-        &mut self,
-        prng: &mut Prng,
-        work: Work,
-        now: Now,
-        resends: &mut VecDeque<Parcel>,
-        scene: &mut Scene,
-    ) -> bool {
-        if self
-            .requests
-            .values()
-            .any(|request| matches!(request, Request::Commit(_)))
-        {
-            // If it is refused, what it acknowledged is open again: only then is known what an ACK means.
-            return false;
-        }
-        let Some(open) = &mut self.open else {
-            let number = scene.history.fresh();
-            let name = format!("t-{number}");
-            self.client.begin(&name, None);
-            scene.operate("BEGIN");
-            self.open = Some(Open {
-                transaction: Transaction(number),
-                name,
-                sends: Vec::new(),
-                settled: Vec::new(),
-                steps: 2 + prng.below(5),
-            });
-            return true;
-        };
-        if open.steps == 0 {
-            let open = self.open.take().expect("it was just seen");
-            let name = open.name.clone();
-            if prng.below(4) > 0 {
-                scene.push(Event::Committing(open.transaction));
-                scene.operate("COMMIT");
-                let receipt = self.request(Request::Commit(open), scene);
-                self.client.commit(&name, Some(&receipt));
-            } else {
-                scene.push(Event::RolledBack(open.transaction));
-                scene.operate("ABORT");
-                self.client.abort(&name, None);
-                self.reopen(open.settled);
-            }
-            return true;
-        }
-        open.steps -= 1;
-        let has_held = self
-            .subscriptions
-            .iter()
-            .any(|subscription| !subscription.held.is_empty());
-        if has_held && prng.below(2) == 0 {
-            return self.settle_something(prng, scene);
-        }
-        let parcel = match resends.pop_front() {
-            Some(parcel) => {
-                scene.count("resend in a transaction");
-                parcel
-            }
-            None => new_parcel(prng, work, now, scene),
-        };
-        self.send(prng, parcel, scene);
-        true
-    }
-
-    /// What was acknowledged in a transaction that did not take place is open again.
-    fn reopen(&mut self, settled: Vec<(usize, Held)>) {
-        for (index, held) in settled {
-            if let Some(subscription) = self.subscriptions.get_mut(index) {
-                let at = subscription.held.partition_point(|other| other.serial < held.serial);
-                subscription.held.insert(at, held);
-            }
-        }
-    }
-
     fn consume(&mut self, prng: &mut Prng, role: Role, work: Work, scene: &mut Scene) -> bool {
         if role == Role::Consumer && prng.below(40) == 0 {
             let Some(subscription) = self.subscriptions.pop() else {
@@ -526,6 +539,7 @@ impl Line {
         }
         // A rejection cannot be part of a transaction.
         let rejects = self.open.is_none() && prng.below(12) == 0;
+        let is_alone = subscription.ack == Ack::ClientIndividual;
         let (token, settled): (AckToken, Vec<Held>) = match subscription.ack {
             Ack::Client if !rejects => {
                 let token = subscription.held[at].token.clone();
@@ -566,6 +580,9 @@ impl Line {
             (Outcome::Consumed, true) => "ACK in a transaction",
             (Outcome::Rejected, _) => "NACK",
         });
+        if transaction.is_none() && is_alone {
+            self.mischief.settled(&token);
+        }
         let asks = transaction.is_none() && prng.below(4) > 0;
         if !asks && transaction.is_none() {
             self.unasked.push((Some(consumer), Event::Settled(settlement)));
@@ -622,7 +639,7 @@ impl Line {
                 weighted(prng, &[(1, Ack::Auto), (2, Ack::Client), (3, Ack::ClientIndividual)])
             }
             Role::Consumer => weighted(prng, &[(2, Ack::Client), (3, Ack::ClientIndividual)]),
-            Role::Producer | Role::Transactor | Role::Durable(_) | Role::Browser => {
+            Role::Producer | Role::Transactor | Role::Durable(_) | Role::Browser | Role::Worker => {
                 weighted(prng, &[(1, Ack::Client), (2, Ack::ClientIndividual)])
             }
         };

@@ -10,7 +10,7 @@ mod content;
 mod drainer;
 mod scene;
 
-pub use actor::{Actor, Role, Work};
+pub use actor::{Actor, Manner, Role, Work};
 pub use content::Content;
 pub use drainer::{Drainer, Taken};
 pub use scene::{DURABLES, DurableSubscription, QUEUES, Scene};

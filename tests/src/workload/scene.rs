@@ -1,7 +1,8 @@
 //! What all clients of a run share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
+use client::stomp::Message;
 use simulated::{Coverage, Prng};
 
 use super::Content;
@@ -45,6 +46,18 @@ pub const DURABLES: [DurableSubscription; 2] = [
     },
 ];
 
+/// What a delivery is acknowledged by: worth nothing on another connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Overheard {
+    /// The `ack` header, in 1.2.
+    pub(crate) ack_id: Option<String>,
+    pub(crate) message_id: String,
+    pub(crate) subscription: String,
+}
+
+/// Deliveries that are remembered for others to use.
+const OVERHEARD_MAX: usize = 8;
+
 /// The history, the names in it, and the numbers that are given out.
 #[derive(Clone, Debug)]
 pub struct Scene {
@@ -58,8 +71,14 @@ pub struct Scene {
     pub operations: u64,
     /// Whoever is being listened to is not the newest leader.
     pub superseded: bool,
+    /// What is being read may have been sent as early as this, milliseconds since 1970, because its reader is late; `None`: just now.
+    pub as_of: Option<u64>,
     /// Everything that ought not to be said by a broker that is well.
     pub complaints: Vec<String>,
+    /// Every destination of the workload exists: from then on others may use up their number.
+    pub places_exist: bool,
+    /// Deliveries of anybody whose names others may use: the last few, if anybody does; see [`Scene::remember`].
+    pub(crate) overheard: Option<VecDeque<Overheard>>,
     queues: Vec<Place>,
     durables: Vec<Place>,
     dead_letters: Place,
@@ -90,7 +109,10 @@ impl Scene {
             large,
             operations: 0,
             superseded: false,
+            as_of: None,
             complaints: Vec::new(),
+            places_exist: false,
+            overheard: None,
             queues,
             durables,
             dead_letters,
@@ -185,6 +207,24 @@ impl Scene {
 
     pub(crate) fn promised(&self, body: Body) -> Option<(bool, u8)> {
         self.promised.get(&body).copied()
+    }
+
+    /// From now on deliveries are remembered, for those who acknowledge what is not theirs.
+    pub fn let_overhear(&mut self) {
+        self.overheard.get_or_insert_default();
+    }
+
+    /// A delivery came to somebody.
+    pub(crate) fn remember(&mut self, message: &Message) {
+        let Some(overheard) = &mut self.overheard else { return };
+        if overheard.len() == OVERHEARD_MAX {
+            overheard.pop_front();
+        }
+        overheard.push_back(Overheard {
+            ack_id: message.header("ack").map(str::to_owned),
+            message_id: message.id().to_owned(),
+            subscription: message.subscription().to_owned(),
+        });
     }
 
     pub(crate) fn push(&mut self, event: Event) {

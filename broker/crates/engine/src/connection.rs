@@ -7,6 +7,7 @@ use message::{
     ConnectionId, ConsumerId, Destination, Event, LastDelivered, Refusal, RefusalKind, RequestId, Sequence,
     TransactionId,
 };
+use mutant::Mutant;
 use record::ObjectId;
 
 use crate::effect::Effect;
@@ -75,7 +76,9 @@ impl Engine {
             return;
         };
         for transaction in connection.transactions.clone() {
-            self.roll_back(step, transaction);
+            if !Mutant::GoneConnectionKept.is_at_work() {
+                self.roll_back(step, transaction);
+            }
         }
         let consumers = self
             .connections

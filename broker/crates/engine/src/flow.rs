@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use message::{Command, ConnectionId, Destination, Refusal, RefusalKind, RequestId, Send, Sequence};
+use mutant::Mutant;
 
 use crate::engine::Engine;
 use crate::step::Step;
@@ -151,6 +152,9 @@ impl Engine {
 
     /// Acknowledgements and pulls of a consumer that exists, outside of transactions.
     fn overtakes(&self, command: &Command) -> bool {
+        if Mutant::AckWaitsBehindSend.is_at_work() {
+            return false;
+        }
         match command {
             Command::Acknowledge(acknowledge) => {
                 acknowledge.transaction.is_none() && self.consumers.contains_key(&acknowledge.consumer)
@@ -199,6 +203,7 @@ impl Engine {
     fn may_fit(&self, scarce: Scarce) -> bool {
         match scarce {
             Scarce::Store => self.store_full.is_none(),
+            Scarce::Memory if Mutant::WaitingSendForgotten.is_at_work() => false,
             Scarce::Memory => self.volatile_bytes < self.lines.memory_taken,
         }
     }
@@ -217,6 +222,10 @@ impl Engine {
         };
         let Some(shortage) = self.shortage_for(step, id, &command) else {
             step.spend(1);
+            if Mutant::WaitingSendLost.is_at_work() && matches!(command, Command::Send(_)) {
+                self.effects.done(id, request, Sequence::NONE);
+                return true;
+            }
             self.perform(step, id, request, command);
             return true;
         };

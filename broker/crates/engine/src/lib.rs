@@ -33,6 +33,7 @@ mod expiry;
 mod flow;
 mod groups;
 mod interest;
+mod invariants;
 mod queue;
 mod reads;
 mod send;

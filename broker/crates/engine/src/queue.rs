@@ -145,6 +145,14 @@ impl Queue {
         }
     }
 
+    /// Whose it is, if it lives and dies with a connection.
+    pub(crate) fn owner(&self) -> Option<ConnectionId> {
+        match &self.role {
+            Role::Temporary(_, owner) => Some(*owner),
+            Role::Queue(_) | Role::Durable(_) => None,
+        }
+    }
+
     /// Its destination, unless it is a durable subscription.
     pub(crate) fn destination(&self) -> Option<&Destination> {
         match &self.role {

@@ -44,6 +44,8 @@ mutants! {
     AcceptWrongNonce "accept-wrong-nonce" "takes bytes that were made to look like a batch for a batch";
     AcceptWrongPreviousChecksum "accept-wrong-previous-checksum" "goes on with a batch that does not follow from the one before";
     AckForgottenOnReplay "ack-forgotten-on-replay" "delivers again after a restart what was acknowledged";
+    AckIdUnchecked "ack-id-unchecked" "takes another connection's ack id for one of this connection";
+    AckWaitsBehindSend "ack-waits-behind-send" "lets an acknowledgement wait behind a send of its connection that waits for space";
     AnswerNoChangeEarly "answer-no-change-early" "answers what changes nothing before what it rests on is durable";
     AnswerResendEarly "answer-resend-early" "answers a resend while the original is not durable";
     CheckpointOfUnconfirmed "checkpoint-of-unconfirmed" "names a checkpoint that holds what is not confirmed";
@@ -52,12 +54,18 @@ mutants! {
     DeleteReferredSegment "delete-referred-segment" "deletes a segment that the older named checkpoint refers to";
     DeliverUnconfirmed "deliver-unconfirmed" "delivers what a crash can undo";
     ExpiredDelivered "expired-delivered" "delivers what has expired";
+    GoneConnectionKept "gone-connection-kept" "keeps the transactions of connections that are gone";
     IgnoreConfirmedThrough "ignore-confirmed-through" "takes damage inside the confirmed log for its end";
     IgnoreHeartbeatPosition "ignore-heartbeat-position" "takes damage before the heartbeat's position for the end of the log";
     NoDispatchedMark "no-dispatched-mark" "delivers again after a restart without the mark";
     NoFenceRead "no-fence-read" "goes on confirming after a successor has fenced it";
     NoHarden "no-harden" "builds on what is visible and not durable";
+    SlowReaderStopsAll "slow-reader-stops-all" "reads from nobody while one client does not take its answers";
+    TopicLimitForgotten "topic-limit-forgotten" "keeps everything that waits for a slow topic consumer";
+    TransactionLimitForgotten "transaction-limit-forgotten" "lets a transaction grow without bound";
     UnlinkWithoutFenceRead "unlink-without-fence-read" "deletes what a successor may need";
+    WaitingSendForgotten "waiting-send-forgotten" "lets nobody go on who waited for space in the store";
+    WaitingSendLost "waiting-send-lost" "confirms a send that waited for space, and forgets it";
 }
 
 impl Mutant {

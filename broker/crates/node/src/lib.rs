@@ -14,6 +14,7 @@ mod clock;
 mod deletion;
 mod failure;
 mod heartbeat;
+mod invariants;
 mod leading;
 mod node;
 mod peers;

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use engine::{AdminAnswer, AdminCommand, AdminRequest, Effect, Engine, Waiting};
 use leadership::Addresses;
 use message::{ConnectionId, Epoch, Sequence};
+use mutant::Mutant;
 use platform::{BootTime, Disk, Files, Now, ProcessIdentity, Random, Task};
 use record::{Nonce, Store};
 use wire::stomp::Session;
@@ -379,6 +380,7 @@ impl Node {
     /// Whether bytes may be read from a client: not while more waits for the disk than memory should hold, nor while its session has enough to do.
     pub fn may_read(&self, connection: ConnectionId) -> bool {
         match &self.phase {
+            Phase::Leading(_) if Mutant::SlowReaderStopsAll.is_at_work() && self.peers.holds_up_somebody() => false,
             Phase::Leading(leading) => {
                 leading.journal.bytes_unconfirmed() < UNCONFIRMED_BYTES_MAX
                     && !leading.is_resigning()

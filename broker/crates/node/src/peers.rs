@@ -74,6 +74,16 @@ impl Peers {
         self.peers.len()
     }
 
+    /// Whether nothing is read from somebody at this moment because of what it has not taken or not been answered.
+    pub(crate) fn holds_up_somebody(&self) -> bool {
+        self.peers.values().any(|peer| !peer.session.is_reading())
+    }
+
+    /// All connections, in order.
+    pub(crate) fn connections(&self) -> impl Iterator<Item = ConnectionId> {
+        self.peers.keys().copied()
+    }
+
     /// Hands an event to a connection once `after` is confirmed, behind everything that was handed to it before.
     pub(crate) fn push(&mut self, connection: ConnectionId, after: Sequence, event: Event) {
         self.enqueue(connection, after, Waiting::Event(event));

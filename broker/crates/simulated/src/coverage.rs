@@ -13,6 +13,13 @@ impl Coverage {
         *self.0.entry(name).or_default() += 1;
     }
 
+    /// Counts one, if it has a name.
+    pub fn count_some(&mut self, name: Option<&'static str>) {
+        if let Some(name) = name {
+            self.count(name);
+        }
+    }
+
     /// How often; zero for what never happened.
     pub fn of(&self, name: &str) -> u64 {
         self.0.get(name).copied().unwrap_or(0)

@@ -4,6 +4,9 @@
 
 use std::collections::VecDeque;
 
+use bytes::BytesMut;
+
+use super::super::pace::Tempo;
 use super::*;
 
 /// The two directions of one connection.
@@ -17,11 +20,52 @@ pub(super) struct Socket {
     pub(super) full_until: BootTime,
     /// What the node gave and the full buffer did not take.
     rest: Option<Bytes>,
+    tempo: Tempo,
+    /// When the client last had everything that the node had for it.
+    caught_up: BootTime,
+}
+
+impl Socket {
+    /// When something moves that the node has nothing to do with.
+    pub(super) fn next_move(&self) -> Option<BootTime> {
+        self.next_read().into_iter().chain(self.tempo.says_at()).min()
+    }
+
+    fn next_read(&self) -> Option<BootTime> {
+        self.down.next_arrival().and_then(|at| self.tempo.reads_at(at))
+    }
+
+    /// The kernel takes what the client has to say, as fast as it says it.
+    fn say(&mut self, now: BootTime, bytes: Bytes) {
+        if let Some(bytes) = self.tempo.say(bytes) {
+            self.up.send(now, &bytes);
+        }
+    }
+
+    fn say_on(&mut self, now: BootTime) {
+        while let Some(bytes) = self.tempo.said(now) {
+            self.up.send(now, &bytes);
+        }
+    }
+
+    /// Since when the decision may have been made to send what is read now, milliseconds since 1970, of a client that reads late.
+    fn as_of(&self) -> Option<u64> {
+        self.tempo.reads_slowly().then(|| CLIENTS.now(self.caught_up).wall.0)
+    }
 }
 
 impl World {
     /// A connection breaks: of what is under way a beginning arrives at once, the rest never. The node notices, unless it is dead.
     pub(crate) fn cut(&mut self, process: ProcessNumber, connection: ConnectionId, alive: bool) {
+        self.end(process, connection, alive, true);
+    }
+
+    /// A client closes its side and reads to the end: everything that is under way arrives.
+    pub(super) fn half_close(&mut self, process: ProcessNumber, connection: ConnectionId) {
+        self.end(process, connection, true, false);
+    }
+
+    fn end(&mut self, process: ProcessNumber, connection: ConnectionId, alive: bool, ragged: bool) {
         let now = self.now();
         let Some(running) = self.running.get_mut(&process) else {
             return;
@@ -29,14 +73,18 @@ impl World {
         let Some(mut socket) = running.sockets.remove(&connection) else {
             return;
         };
-        socket.up.cut();
-        socket.down.cut();
+        if ragged {
+            socket.up.cut();
+            socket.down.cut();
+        }
         let guest = &mut self.guests[socket.guest];
         self.scene.superseded = running.epoch < self.newest_epoch;
+        self.scene.as_of = socket.as_of();
         while let Some(piece) = socket.down.receive(BootTime(u64::MAX)) {
             socket.under_way.drain(..piece.len());
             guest.being.handle_bytes(now, &piece, &mut self.scene);
         }
+        self.scene.as_of = None;
         guest.at = None;
         let soon = self.storage.now() + self.prng.between(Duration::ZERO, PAUSE_MAX * 2);
         guest.next_act = soon.max(self.silent_until);
@@ -85,6 +133,10 @@ impl World {
                 running.node.receive(now, *connection, &piece);
                 received = true;
             }
+            if socket.up.next_arrival().is_some_and(|at| at <= world_now) {
+                self.coverage
+                    .count("not read: held up by what it does not take or what waits");
+            }
         }
         if received {
             running.node.turn(now);
@@ -102,11 +154,15 @@ impl World {
                     running.node.hold(connection);
                     break;
                 }
-                if socket.full_until > world_now {
+                let room = socket.tempo.room(socket.under_way.len());
+                if socket.full_until > world_now || room == 0 {
                     running.ready.insert(connection);
                     break;
                 }
                 let Some(mut bytes) = socket.rest.take().or_else(|| running.node.output(connection)) else {
+                    if socket.under_way.is_empty() {
+                        socket.caught_up = world_now;
+                    }
                     if running.node.is_finished(connection) {
                         closing.push(connection);
                     }
@@ -117,6 +173,12 @@ impl World {
                     let kept = bytes.split_off(self.prng.index(bytes.len() + 1));
                     socket.full_until = world_now + self.prng.between(Duration::ZERO, Duration::from_millis(5));
                     socket.rest = (!kept.is_empty()).then_some(kept);
+                }
+                if bytes.len() > room {
+                    // What was kept before comes behind it.
+                    let mut kept = BytesMut::from(bytes.split_off(room));
+                    kept.extend(socket.rest.take().into_iter().flatten());
+                    socket.rest = Some(kept.freeze());
                 }
                 socket.down.send(world_now, &bytes);
                 socket.under_way.extend(&bytes);
@@ -129,7 +191,7 @@ impl World {
                 running
                     .sockets
                     .get(&connection)
-                    .is_some_and(|socket| socket.under_way.is_empty() && socket.rest.is_none())
+                    .is_some_and(|socket| socket.tempo.reads_slowly() || socket.under_way.is_empty())
             }) {
                 self.say(|| format!("{process:?} closes {connection:?}"));
                 self.coverage.count("closed by the broker");
@@ -149,18 +211,24 @@ impl World {
         self.scene.superseded = running.epoch < self.newest_epoch;
         for socket in running.sockets.values_mut() {
             let guest = &mut self.guests[socket.guest];
-            while let Some(piece) = socket.down.receive(world_now) {
+            while socket.next_read().is_some_and(|at| at <= world_now)
+                && let Some(piece) = socket.down.receive(world_now)
+            {
                 socket.under_way.drain(..piece.len());
+                self.scene.as_of = socket.as_of();
                 guest.being.handle_bytes(client_now, &piece, &mut self.scene);
+                socket.tempo.has_read(world_now);
                 if guest.idle > 1 {
                     guest.idle = 0;
                     guest.next_act = guest.next_act.min(world_now + PAUSE_MAX / 4);
                 }
             }
             while let Some(bytes) = guest.being.poll_output(client_now) {
-                socket.up.send(world_now, &bytes);
+                socket.say(world_now, bytes);
             }
+            socket.say_on(world_now);
         }
+        self.scene.as_of = None;
         self.scene.superseded = false;
     }
 
@@ -174,8 +242,9 @@ impl World {
             .and_then(|running| running.sockets.get_mut(&connection))
         {
             while let Some(bytes) = guest.being.poll_output(now) {
-                socket.up.send(world_now, &bytes);
+                socket.say(world_now, bytes);
             }
+            socket.say_on(world_now);
         }
     }
 
@@ -185,7 +254,12 @@ impl World {
         let running = self.running.get_mut(&process).expect("the leader runs");
         let there = self.machines[running.machine].clock.now(self.storage.now());
         let Some(connection) = running.node.open(there) else {
+            self.coverage.count("limit reached: connections_max");
             return;
+        };
+        let tempo = match self.guests[index].pace {
+            Pace::Even => Tempo::even(),
+            pace => Tempo::new(pace, self.prng.split()),
         };
         let socket = Socket {
             guest: index,
@@ -194,6 +268,8 @@ impl World {
             under_way: VecDeque::new(),
             full_until: BootTime(0),
             rest: None,
+            tempo,
+            caught_up: self.storage.now(),
         };
         running.sockets.insert(connection, socket);
         let guest = &mut self.guests[index];

@@ -6,11 +6,16 @@ impl Line {
     pub(super) fn told(&mut self, now: Now, told: Told, scene: &mut Scene) {
         match told {
             Told::Connected(_) => self.connected = true,
+            Told::Receipt { id } if mischief::is_ours(&id) => scene.count("a receipt for mischief"),
             Told::Receipt { id } => match id.parse().ok().and_then(|number: u32| self.requests.remove(&number)) {
                 None => scene.complain(format!("a receipt {id} that nobody waits for")),
                 Some(request) => self.answered(request, scene),
             },
+            Told::Message(message) if mischief::is_ours(message.subscription()) => {
+                scene.count("a delivery for mischief");
+            }
             Told::Message(message) => self.delivered(now, &message, scene),
+            Told::BrowseEnd { subscription } if mischief::is_ours(&subscription) => {}
             Told::BrowseEnd { subscription } => {
                 let ended = self
                     .subscriptions
@@ -38,12 +43,19 @@ impl Line {
                     Request::Unsubscribe(_) => "UNSUBSCRIBE",
                     Request::Disconnect => "DISCONNECT",
                 });
-                scene.complain(format!(
-                    "ERROR {} ({}) for {}",
-                    error.message(),
-                    error.explanation().trim(),
-                    about.unwrap_or("no request")
-                ));
+                if let Some(limit) = refusal::limit_of(error.message(), &error.explanation()) {
+                    scene.count(limit);
+                }
+                if self.expects_errors {
+                    scene.count("an ERROR for mischief or slowness");
+                } else {
+                    scene.complain(format!(
+                        "ERROR {} ({}) for {}",
+                        error.message(),
+                        error.explanation().trim(),
+                        about.unwrap_or("no request")
+                    ));
+                }
                 match request {
                     Some(Request::Send(parcel)) => scene.push(Event::Refused(parcel.sending.body)),
                     Some(Request::Commit(open)) => {
@@ -125,12 +137,13 @@ impl Line {
             (true, true) => "delivered again",
             (false, _) => "delivered behind UNSUBSCRIBE",
         });
+        scene.remember(message);
         scene.push(Event::Delivered(Delivered {
             consumer: subscription.consumer,
             place,
             body,
             redelivered,
-            at: now.wall.0,
+            at: scene.as_of.unwrap_or(now.wall.0),
             id,
             superseded: scene.superseded,
             flaw,
@@ -159,6 +172,9 @@ impl Line {
     }
 
     pub(super) fn vanished(&mut self, message: &Message, scene: &mut Scene) {
+        if mischief::is_ours(message.subscription()) {
+            return;
+        }
         let Some((body, place)) = self.recognise(message, scene) else {
             return;
         };

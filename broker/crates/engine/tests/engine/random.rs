@@ -384,6 +384,7 @@ impl History {
             }
         }
         self.listen();
+        assert_eq!(self.broker.0.borrow().engine.broken_invariant(), None);
     }
 
     /// Compares what waits with what is known, and takes it as known.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use message::{Acknowledge, ConnectionId, ConsumerId, Delivery, DeliveryTag, Disposition, LastDelivered};
+use mutant::Mutant;
 
 use super::super::delivered::{self, Written};
 use super::super::destinations::{Temporaries, write as write_destination};
@@ -145,7 +146,11 @@ impl Output {
 
     /// The delivery that an ack id of 1.2 names.
     pub(super) fn parse_ack_id(&self, id: &str) -> Option<(u32, DeliveryTag)> {
-        let (consumer, tag) = id.strip_prefix(&self.ack_prefix)?.split_once('-')?;
+        let own = match id.strip_prefix(&self.ack_prefix) {
+            None if Mutant::AckIdUnchecked.is_at_work() => id.splitn(4, '-').nth(3)?,
+            own => own?,
+        };
+        let (consumer, tag) = own.split_once('-')?;
         Some((consumer.parse().ok()?, DeliveryTag(tag.parse().ok()?)))
     }
 
