@@ -6,12 +6,14 @@
 //! | [`workload`] | scripted clients without I/O |
 //! | [`simulation`] | the shipped node over a simulated machine, from a seed |
 //! | [`process`] | real processes of the shipped binary, and what is done to them |
+//! | [`ledger`] | the committed table of simulated runs |
 //! | [`options`] | values of options of this package's programs |
 //!
 //! docs/testing.md says how they are run, docs/guarantees.md which promise rests on which of them.
 #![forbid(unsafe_code)]
 
 pub mod history;
+pub mod ledger;
 pub mod options;
 pub mod process;
 pub mod simulation;

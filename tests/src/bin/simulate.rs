@@ -1,14 +1,16 @@
 //! Runs the simulation: one seed, many, or every crash of the fixed workload.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use holdfast_tests::ledger::{self, Row};
 use holdfast_tests::options::{count, hours, mutant_named, number};
-use holdfast_tests::simulation::{self, exhaustive};
+use holdfast_tests::simulation::{self, coverage, exhaustive};
 use mutant::Mutant;
 use simulated::Coverage;
 
@@ -32,9 +34,15 @@ struct Options {
     /// So many runs, seeds from --from on
     #[arg(long, value_name = "N", value_parser = number, default_value = "1000")]
     runs: u64,
-    /// The first seed
-    #[arg(long, value_name = "N", value_parser = number, default_value = "1")]
-    from: u64,
+    /// The first seed; without it: 1
+    #[arg(long, value_name = "N", value_parser = number)]
+    from: Option<u64>,
+    /// Adds a row about the runs to the table in FILE; the tree must have no changes
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "mutant", "exhaustive"])]
+    append: Option<PathBuf>,
+    /// With --append: the first seed is the one behind the table's last
+    #[arg(long = "continue", requires = "append", conflicts_with = "from")]
+    goes_on: bool,
     /// Runs for so long, however many that is
     #[arg(long, value_name = "H", value_parser = hours)]
     hours: Option<Duration>,
@@ -60,6 +68,13 @@ impl Options {
         let machine = || std::thread::available_parallelism().map_or(1, usize::from);
         self.jobs.unwrap_or_else(machine)
     }
+
+    fn first_seed(&self) -> Result<u64, String> {
+        match (&self.append, self.goes_on) {
+            (Some(file), true) => ledger::next_seed(file),
+            (_, _) => Ok(self.from.unwrap_or(1)),
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -70,10 +85,19 @@ fn main() -> ExitCode {
         eprintln!("simulate: this build has no deliberate faults; the binary `mutants` makes one that has");
         return ExitCode::from(2);
     }
+    // Before hours of work, not behind them.
+    let checked = options.append.as_deref().map(ledger::clean_commit).transpose();
+    let from = match checked.and_then(|_| options.first_seed()) {
+        Ok(from) => from,
+        Err(error) => {
+            eprintln!("simulate: {error}");
+            return ExitCode::from(2);
+        }
+    };
     let is_well = match (options.seed, options.exhaustive) {
         (_, true) => run_exhaustive(&options),
         (Some(seed), false) => run_one(seed, options.trace),
-        (None, false) => run_many(&options),
+        (None, false) => run_many(&options, from),
     };
     if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -95,6 +119,7 @@ fn run_one(seed: u64, trace: bool) -> bool {
 #[derive(Default)]
 struct Total {
     runs: u64,
+    last_seed: u64,
     operations: u64,
     disk_operations: u64,
     /// Runs that ended before enough was done, because the damage was refused: they do not count.
@@ -104,27 +129,38 @@ struct Total {
     failed: BTreeSet<u64>,
 }
 
-fn run_many(options: &Options) -> bool {
+fn run_many(options: &Options, from: u64) -> bool {
     let (started, cpu_before) = (Instant::now(), cpu_time());
-    let next = AtomicU64::new(options.from);
+    let next = AtomicU64::new(from);
     let enough = AtomicBool::new(false);
     let total = Mutex::new(Total::default());
     let until = options.hours.map(|hours| started + hours);
     std::thread::scope(|scope| {
         for _ in 0..options.jobs() {
-            scope.spawn(|| work(options, &next, &enough, until, &total));
+            scope.spawn(|| work(options, from, &next, &enough, until, &total));
         }
     });
     let total = total.into_inner().expect("no thread panics while it holds the total");
     let cpu = cpu_time() - cpu_before;
     if !options.brief {
         println!("\nWhat was met, over all runs:\n{}", total.coverage);
+        let list = |title: &str, names: Vec<&str>| {
+            if !names.is_empty() {
+                println!("{title}:\n  {}\n", names.join("\n  "));
+            }
+        };
+        list("Never met", coverage::never_met(&total.coverage));
+        list(
+            "Met, and missing in the list of what can be",
+            coverage::unlisted(&total.coverage),
+        );
     }
+    let cpu_millis = cpu.as_secs_f64() * 1e3 / total.runs.max(1) as f64;
     println!(
         "{} runs of at least {OPERATIONS_MIN} operations of clients in {:.1} s, {:.2} ms of CPU each; {} such operations, {} of the disk; {} runs without a fault; {} more ended early and do not count; {} failed",
         total.runs,
         started.elapsed().as_secs_f64(),
-        cpu.as_secs_f64() * 1e3 / total.runs.max(1) as f64,
+        cpu_millis,
         total.operations,
         total.disk_operations,
         total.faultless,
@@ -134,22 +170,47 @@ fn run_many(options: &Options) -> bool {
     for seed in &total.failed {
         println!("replay: cargo run -p holdfast-tests --profile simulation --bin simulate -- --seed {seed} --trace");
     }
-    total.failed.is_empty()
+    let is_well = total.failed.is_empty();
+    if let Some(file) = &options.append {
+        let row = Row {
+            seeds: (from, total.last_seed),
+            runs: total.runs,
+            failed: total.failed.into_iter().collect(),
+            operations: total.operations,
+            disk_operations: total.disk_operations,
+            coverage: total.coverage,
+            cpu_millis,
+        };
+        if let Err(error) = row.append(file) {
+            eprintln!("simulate: no row was added: {error}");
+            return false;
+        }
+        println!("a row was added to {}", file.display());
+    }
+    is_well
 }
 
-fn work(options: &Options, next: &AtomicU64, enough: &AtomicBool, until: Option<Instant>, total: &Mutex<Total>) {
+fn work(
+    options: &Options,
+    from: u64,
+    next: &AtomicU64,
+    enough: &AtomicBool,
+    until: Option<Instant>,
+    total: &Mutex<Total>,
+) {
     while !enough.load(Ordering::Relaxed) {
+        if until.is_some_and(|until| Instant::now() >= until) {
+            return;
+        }
+        // Every seed that is taken is run: those of a row leave nothing out.
         let seed = next.fetch_add(1, Ordering::Relaxed);
-        let over = match until {
-            Some(until) => Instant::now() >= until,
-            None => seed >= options.from + options.runs,
-        };
-        if over {
+        if until.is_none() && seed >= from + options.runs {
             return;
         }
         let report = std::panic::catch_unwind(|| simulation::run(seed, false));
         let mut total = total.lock().expect("no thread panics while it holds the total");
         total.runs += 1;
+        total.last_seed = total.last_seed.max(seed);
         let first = match report {
             Ok(report) => {
                 total.operations += report.operations;
