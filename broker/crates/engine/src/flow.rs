@@ -248,7 +248,7 @@ impl Engine {
         for scarce in [Scarce::Store, Scarce::Memory] {
             while let Some(id) = self.lines.of(scarce).front().copied()
                 && !step.is_over()
-                && self.gives_up_at(id).is_none_or(|at| at <= self.now)
+                && self.gives_up_at(id).is_some_and(|at| at <= self.now)
             {
                 self.lines.of(scarce).pop_front();
                 let Some(connection) = self.connections.get_mut(&id) else {

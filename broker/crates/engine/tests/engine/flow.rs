@@ -105,6 +105,19 @@ fn a_transactional_acknowledgement_waits_behind_a_send() {
 }
 
 #[test]
+fn a_send_that_may_wait_for_ever_is_never_given_up() {
+    let broker = Broker::new();
+    let client = broker.client();
+    fill(&broker);
+    let send = client.post("Q", "waits", |_, _| {});
+    broker.wait(3_600_000);
+    assert_eq!(client.outcome(send), None);
+    assert_eq!(waiting(&broker), Waiting { store: 1, memory: 0 });
+    make_room(&broker);
+    assert_eq!(client.outcome(send), Some(Ok(())));
+}
+
+#[test]
 fn a_commit_waits_whole_and_takes_place_whole() {
     let broker = Broker::new();
     let client = broker.client();
