@@ -164,6 +164,16 @@ impl Consumer {
         }
     }
 
+    /// Whether a delivery from one tag to another is part of an open transaction.
+    pub(crate) fn is_enlisted(&self, first: DeliveryTag, last: DeliveryTag) -> bool {
+        self.in_transactions > 0
+            && first <= last
+            && self
+                .flights
+                .range(first..=last)
+                .any(|(_, flight)| flight.transaction.is_some())
+    }
+
     /// Takes a delivery out of its transaction: it is unacknowledged again.
     pub(crate) fn delist(&mut self, tag: DeliveryTag) {
         if let Some(flight) = self.flights.get_mut(&tag)

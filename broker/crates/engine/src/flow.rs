@@ -150,14 +150,17 @@ impl Engine {
         }
     }
 
-    /// Acknowledgements and pulls of a consumer that exists, outside of transactions.
+    /// Acknowledgements and pulls of a consumer that exists, outside of transactions. Not those of deliveries that are part of an open one: the COMMIT or ABORT that ends it waits, and what an acknowledgement
+    /// behind it means is known only then.
     fn overtakes(&self, command: &Command) -> bool {
         if Mutant::AckWaitsBehindSend.is_at_work() {
             return false;
         }
         match command {
             Command::Acknowledge(acknowledge) => {
-                acknowledge.transaction.is_none() && self.consumers.contains_key(&acknowledge.consumer)
+                let consumer = self.consumers.get(&acknowledge.consumer);
+                acknowledge.transaction.is_none()
+                    && consumer.is_some_and(|consumer| !consumer.is_enlisted(acknowledge.first, acknowledge.last))
             }
             Command::Pull { consumer, .. } => self.consumers.contains_key(consumer),
             Command::Connect { .. }
@@ -202,8 +205,8 @@ impl Engine {
     /// A quick look, before the commands are looked at.
     fn may_fit(&self, scarce: Scarce) -> bool {
         match scarce {
+            Scarce::Store if Mutant::WaitingSendForgotten.is_at_work() => false,
             Scarce::Store => self.store_full.is_none(),
-            Scarce::Memory if Mutant::WaitingSendForgotten.is_at_work() => false,
             Scarce::Memory => self.volatile_bytes < self.lines.memory_taken,
         }
     }
@@ -259,15 +262,38 @@ impl Engine {
                     continue;
                 };
                 step.spend(1);
-                // Whatever comes behind it is looked at anew, from the end of the line.
                 match self.shortage_for(step, id, &command) {
                     Some(shortage) => self.fail(step, id, request, command, shortage.refusal),
                     None => self.perform(step, id, request, command),
                 }
-                self.stand_in_line(id, scarce);
-                self.lines.may_move = true;
+                self.go_on_behind(step, id, scarce);
             }
         }
+    }
+
+    /// What comes behind a command that was given up is carried out until one lacks something too: that one begins to wait, at the end of its line.
+    fn go_on_behind(&mut self, step: &mut Step<'_>, id: ConnectionId, scarce: Scarce) {
+        while !step.is_over() {
+            let Some(connection) = self.connections.get_mut(&id) else {
+                return;
+            };
+            let Some((request, command)) = connection.backlog.pop() else {
+                connection.backlog.waits = None;
+                return;
+            };
+            if let Some(shortage) = self.shortage_for(step, id, &command) {
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.backlog.bytes += bytes_of(&command);
+                    connection.backlog.commands.push_front((request, command));
+                }
+                return self.stand_in_line(id, shortage.scarce);
+            }
+            step.spend(1);
+            self.perform(step, id, request, command);
+        }
+        // The step was long enough: the line goes on with it.
+        self.stand_in_line(id, scarce);
+        self.lines.may_move = true;
     }
 
     /// When the first in a line has waited for long enough; `None`: it waits for as long as it takes, or is gone.

@@ -105,6 +105,34 @@ fn a_transactional_acknowledgement_waits_behind_a_send() {
 }
 
 #[test]
+fn an_acknowledgement_behind_a_rollback_that_waits_waits_too_and_counts() {
+    let broker = Broker::new();
+    let client = broker.client();
+    client.send("Q", "old");
+    client.send("Q", "other");
+    let consumer = client.subscribe("Q");
+    let transaction = client.begin();
+    consumer.ack_in(transaction, "old");
+    fill(&broker);
+    let send = client.post("R", "waits", |_, _| {});
+    let rollback = client.post_rollback(transaction);
+    let ack = consumer.post_ack("old");
+    assert_eq!(client.outcome(ack), None, "it is not known yet that it is open");
+    let other = consumer.post_ack("other");
+    assert_eq!(
+        client.outcome(other),
+        Some(Ok(())),
+        "what is in no transaction overtakes"
+    );
+    make_room(&broker);
+    for request in [send, rollback, ack] {
+        assert_eq!(client.outcome(request), Some(Ok(())));
+    }
+    client.disconnect();
+    assert_eq!(broker.contents("Q"), Vec::<String>::new());
+}
+
+#[test]
 fn a_send_that_may_wait_for_ever_is_never_given_up() {
     let broker = Broker::new();
     let client = broker.client();
@@ -115,6 +143,30 @@ fn a_send_that_may_wait_for_ever_is_never_given_up() {
     assert_eq!(waiting(&broker), Waiting { store: 1, memory: 0 });
     make_room(&broker);
     assert_eq!(client.outcome(send), Some(Ok(())));
+}
+
+#[test]
+fn what_needs_no_space_goes_on_when_the_send_before_it_is_given_up() {
+    let broker = Broker::with(Settings {
+        send_fail_if_no_space_after: Some(Duration::from_secs(1)),
+        ..Settings::default()
+    });
+    let client = broker.client();
+    fill(&broker);
+    let send = client.post("Q", "waits", |_, _| {});
+    let behind = client.post("Q", "volatile", |message, _| message.persistent = false);
+    let (_, subscribed) = client.try_subscribe("Q", |_| {});
+    let again = client.post("Q", "waits too", |_, _| {});
+    assert_eq!((client.outcome(behind), subscribed), (None, None));
+    broker.wait(1_000);
+    assert!(matches!(client.outcome(send), Some(Err(_))));
+    assert_eq!(client.outcome(behind), Some(Ok(())));
+    assert_eq!(client.outcome(again), None, "its own time has just begun");
+    broker.wait(1_000);
+    assert!(matches!(client.outcome(again), Some(Err(_))));
+    assert_eq!(waiting(&broker), Waiting::default());
+    let later = client.post("Q", "volatile too", |message, _| message.persistent = false);
+    assert_eq!(client.outcome(later), Some(Ok(())), "nothing waits any more");
 }
 
 #[test]
