@@ -111,12 +111,12 @@ impl Engine {
         destination: &Destination,
     ) {
         let refusal = if !destination.kind.is_temporary() || destination.is_pattern() {
-            let text = format!("{destination} is not the name of a temporary destination");
+            let text = format!("{destination:#} is not the name of a temporary destination");
             Some(Refusal::new(RefusalKind::InvalidDestination, text))
         } else if self.names.contains_key(destination) {
             Some(Refusal::new(
                 RefusalKind::InvalidDestination,
-                format!("The destination {destination} exists already."),
+                format!("The destination {destination:#} exists already."),
             ))
         } else {
             self.too_many_destinations()
@@ -162,7 +162,7 @@ impl Engine {
         let refusal = if !owned {
             Some(Refusal::new(
                 RefusalKind::InvalidDestination,
-                format!("The destination {destination} does not exist."),
+                format!("The destination {destination:#} does not exist."),
             ))
         } else {
             self.user_of(destination)
@@ -222,7 +222,7 @@ impl Engine {
 
     /// Tells a consumer that what it read is gone; it stays, empty, until it is ended.
     fn end_without_destination(&mut self, consumer: ConsumerId, destination: &Destination) {
-        let text = format!("The destination {destination} does not exist.");
+        let text = format!("The destination {destination:#} does not exist.");
         let reason = Refusal::new(RefusalKind::InvalidDestination, text);
         self.effects.event(
             consumer.connection,
@@ -235,7 +235,7 @@ impl Engine {
 /// ActiveMQ's words for a destination that cannot go yet.
 pub(crate) fn still_used(destination: &Destination, consumer: ConsumerId) -> String {
     format!(
-        "Destination: {destination} still has an active subscription: consumer {} of connection {}",
+        "Destination: {destination:#} still has an active subscription: consumer {} of connection {}",
         consumer.number, consumer.connection.0
     )
 }

@@ -138,7 +138,7 @@ impl Engine {
                     Some((None, None)) | None => (None, "queue"),
                 };
                 let Some(owner) = owner else {
-                    let text = format!("The destination {destination} does not exist.");
+                    let text = format!("The destination {destination:#} does not exist.");
                     return Err(Refusal::new(RefusalKind::InvalidDestination, text));
                 };
                 if owner != connection {
