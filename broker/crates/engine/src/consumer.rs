@@ -111,6 +111,16 @@ impl Consumer {
         }
     }
 
+    /// How many deliveries it may hold; 0: it asks for each.
+    pub(crate) fn prefetch(&self) -> u32 {
+        self.prefetch
+    }
+
+    /// Deliveries so far.
+    pub(crate) fn dispatched(&self) -> u64 {
+        self.last_tag
+    }
+
     /// How many more deliveries it may be sent.
     pub(crate) fn room(&self) -> usize {
         if self.is_starting {

@@ -60,6 +60,16 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
+    /// Commands that wait, and their memory in bytes.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.commands.len(), self.bytes)
+    }
+
+    /// What the first of them lacks.
+    pub(crate) fn lacks(&self) -> Option<Scarce> {
+        self.waits.map(|(scarce, _)| scarce)
+    }
+
     fn push(&mut self, request: Option<RequestId>, command: Command) {
         self.bytes += bytes_of(&command);
         self.commands.push_back((request, command));
@@ -352,13 +362,13 @@ impl Engine {
 
 fn store_is_full(why: &str, destination: &Destination) -> Refusal {
     let text =
-        format!("Persistent store is Full: {why}. Nothing was sent to {destination}; try again when there is space");
+        format!("Persistent store is Full: {why}. Nothing was sent to {destination:#}; try again when there is space");
     Refusal::new(RefusalKind::ResourceAllocation, text)
 }
 
 fn memory_is_full(destination: &Destination, taken: u64, more: u64, bytes_max: u64) -> Refusal {
     let text = format!(
-        "Usage Manager Memory Limit reached on {destination}: non-persistent messages that wait take {taken} of {bytes_max} bytes, and this would take {more}. \
+        "Usage Manager Memory Limit reached on {destination:#}: non-persistent messages that wait take {taken} of {bytes_max} bytes, and this would take {more}. \
          Consume some, send persistent messages, or raise the limit"
     );
     Refusal::new(RefusalKind::ResourceAllocation, text)

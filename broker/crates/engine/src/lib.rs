@@ -46,8 +46,8 @@ mod transaction;
 mod work;
 
 pub use admin::{
-    AdminAnswer, AdminCommand, AdminRefusal, AdminRequest, BrowsePosition, Browsed, Counters, DestinationStatistics,
-    Statistics, SubscriptionStatistics,
+    AdminAnswer, AdminCommand, AdminRefusal, AdminRequest, BrowsePosition, Browsed, ConnectionStatistics,
+    ConsumerStatistics, Counters, DestinationStatistics, Statistics, SubscriptionStatistics, WaitsFor,
 };
 pub use apply::Inconsistent;
 pub use effect::Effect;

@@ -11,6 +11,7 @@
 mod connect;
 mod frames;
 mod output;
+mod report;
 mod requests;
 mod transactions;
 
@@ -27,6 +28,7 @@ use super::problem::Problem;
 use super::subscription::Subscription;
 use super::{Decoder, FrameError, FrameLimits, HeartBeat, Limits, Version};
 use output::{ErrorFrame, Outgoing, Output};
+pub use report::{SessionReport, SubscriptionReport};
 use requests::{Request, Requests, Then};
 use transactions::Transaction;
 

@@ -64,6 +64,11 @@ impl Requests {
         Some(request)
     }
 
+    /// Requests that are not answered.
+    pub(super) fn len(&self) -> usize {
+        self.waiting
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.waiting == 0
     }
