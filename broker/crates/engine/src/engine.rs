@@ -13,7 +13,7 @@ use message::{
 use mutant::Mutant;
 use record::{ObjectId, ReadToken, Record, RecordPlace, SegmentNumber, Store, Ticket};
 
-use crate::admin::{AdminBrowse, Counters};
+use crate::admin::{AdminBrowse, Counters, Transfer};
 use crate::apply::{FIRST_TEMPORARY, Inconsistent};
 use crate::backlog::Position;
 use crate::cache::BodyCache;
@@ -95,6 +95,7 @@ pub struct Engine {
     pub(crate) rejections: BTreeMap<u64, Rejection>,
     pub(crate) next_rejection: u64,
     pub(crate) browses: BTreeMap<u64, AdminBrowse>,
+    pub(crate) transfers: BTreeMap<u64, Transfer>,
     pub(crate) next_browse: u64,
     pub(crate) sweep: Option<Sweep>,
     pub(crate) next_sweep: EngineTime,
@@ -141,6 +142,7 @@ impl Engine {
             rejections: BTreeMap::new(),
             next_rejection: 0,
             browses: BTreeMap::new(),
+            transfers: BTreeMap::new(),
             next_browse: 0,
             sweep: None,
             next_sweep: EngineTime::default(),
@@ -276,6 +278,7 @@ impl Engine {
                 }
                 Waiter::DeadLetter(object) => self.bury_on(step, object, number),
                 Waiter::Administrator(browse, _) => self.browse_on(step, browse),
+                Waiter::Transfer(transfer, _) => self.transfer_on(step, transfer),
             }
         }
         self.settle(step);

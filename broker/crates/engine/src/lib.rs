@@ -47,7 +47,8 @@ mod work;
 
 pub use admin::{
     AdminAnswer, AdminCommand, AdminRefusal, AdminRequest, BrowsePosition, Browsed, ConnectionStatistics,
-    ConsumerStatistics, Counters, DestinationStatistics, Statistics, SubscriptionStatistics, WaitsFor,
+    ConsumerStatistics, Counters, DestinationStatistics, MoveTo, MoveToGo, Moved, Statistics, SubscriptionStatistics,
+    WaitsFor,
 };
 pub use apply::Inconsistent;
 pub use effect::Effect;
