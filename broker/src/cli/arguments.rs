@@ -6,7 +6,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::bench::BenchArguments;
+use super::connections::ConnectionsArguments;
+use super::moves::{DlqCommand, MoveArguments};
 use super::run_arguments::RunArguments;
+use super::subscriptions::SubscriptionsArguments;
 use crate::config::parse_duration;
 
 const AFTER_HELP: &str = "\
@@ -53,9 +56,19 @@ pub(super) enum Command {
     /// Measure how fast a broker is, and check every message
     Bench(BenchArguments),
 
-    /// List, create, purge or delete destinations
+    /// List, create, purge or delete destinations, or move messages
     #[command(subcommand)]
     Destinations(DestinationsCommand),
+
+    /// List dead letters, or send them back where they came from
+    #[command(subcommand)]
+    Dlq(DlqCommand),
+
+    /// List who is connected, or close a connection
+    Connections(ConnectionsArguments),
+
+    /// List who takes what, and durable subscriptions that nobody uses
+    Subscriptions(SubscriptionsArguments),
 
     /// Look into a data directory without a broker
     #[command(subcommand)]
@@ -234,10 +247,24 @@ pub(super) enum DestinationsCommand {
     },
     /// Create a destination
     Create(OneDestination),
-    /// Remove all messages that wait in a destination
-    Purge(OneDestination),
+    /// Remove all messages that wait in a queue, those in delivery included
+    Purge(PurgeArguments),
+    /// Move waiting messages to another queue
+    Move(MoveArguments),
     /// Delete a destination with all its messages
     Delete(OneDestination),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PurgeArguments {
+    #[command(flatten)]
+    pub(super) one: OneDestination,
+
+    /// Remove only damaged messages that are set aside
+    ///
+    /// Of a queue, or of the durable subscriptions that take from a topic. Everything else stays.
+    #[arg(long)]
+    pub(super) set_aside: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,9 +7,10 @@ use client::stomp::{Ack, Event, Message, SubscribeOptions};
 use super::arguments::BrowseArguments;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::output::{Output, table};
+use super::output::Output;
 use super::receive::{json, print};
 use super::stomp_connection::{StompConnection, stomp_destination};
+use super::table::{Column, Table};
 use crate::admin::{bytes_text, duration_text};
 
 /// Characters of a body in a table of 80 columns.
@@ -71,7 +72,17 @@ pub(super) fn run(arguments: &BrowseArguments, output: &Output) -> Result<(), Fa
     }
     match rows.is_empty() {
         true => output.text(&format!("No messages in {shown}.\n"))?,
-        false => output.text(&table(&["#", "AGE", "SIZE", "PRIORITY", "BODY"], &rows))?,
+        false => {
+            let mut table = Table::new(&[
+                Column::Number("#"),
+                Column::Number("AGE"),
+                Column::Number("SIZE"),
+                Column::Number("PRIORITY"),
+                Column::Name("BODY", 20),
+            ]);
+            rows.into_iter().for_each(|row| table.row(row));
+            output.text(&table.render(output.width))?;
+        }
     }
     if !complete {
         output.remark(&format!("Stopped after {seen} messages; see more with --limit."));

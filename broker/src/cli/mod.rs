@@ -11,10 +11,13 @@ mod arguments;
 mod bench;
 mod browse;
 mod configuration;
+mod connections;
 mod destinations;
 mod exit;
 mod failure;
 mod journal;
+mod moment;
+mod moves;
 mod output;
 mod reach;
 mod receive;
@@ -23,6 +26,8 @@ mod run_command;
 mod send;
 mod status;
 mod stomp_connection;
+mod subscriptions;
+mod table;
 mod versions;
 
 use std::process::ExitCode;
@@ -78,7 +83,10 @@ fn carry_out(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Browse(arguments) => browse::run(&arguments, output),
         Command::Bench(arguments) => bench::run(&arguments, output),
         Command::Status(arguments) => status::run(&arguments, output),
+        Command::Connections(arguments) => connections::run(&arguments, output),
+        Command::Subscriptions(arguments) => subscriptions::run(&arguments, output),
         Command::Destinations(command) => destinations::run(&command, output),
+        Command::Dlq(command) => moves::run(&command, output),
         Command::Journal(command) => journal::run(&command, output),
         Command::Config(command) => configuration::run(&command, output),
         Command::ExitCodes => versions::exit_codes(output),

@@ -35,6 +35,9 @@ pub(crate) struct Pump {
 
 struct Socket {
     stream: TcpStream,
+    peer: SocketAddr,
+    /// When it came.
+    since: Now,
     /// Bytes taken from the node that the socket did not take yet.
     rest: RefCell<Bytes>,
     /// The socket is full: its task waits until it is writable.
@@ -84,6 +87,19 @@ impl Pump {
             self.asleep_until.set(None);
             self.wake.notify_one();
         }
+    }
+
+    /// Where a client comes from, and since when it is here.
+    pub(crate) fn client(&self, connection: ConnectionId) -> Option<(SocketAddr, Now)> {
+        let sockets = self.sockets.borrow();
+        sockets.get(&connection).map(|socket| (socket.peer, socket.since))
+    }
+
+    /// Ends a connection, also one whose client takes nothing any more; where it came from.
+    pub(crate) fn end(&self, connection: ConnectionId) -> Option<SocketAddr> {
+        let socket = self.sockets.borrow().get(&connection).cloned()?;
+        socket.finish();
+        Some(socket.peer)
     }
 
     /// When the node wants its next turn. The caller sleeps until then, and is woken if that becomes earlier.
@@ -138,6 +154,8 @@ impl Pump {
         };
         let socket = Rc::new(Socket {
             stream,
+            peer,
+            since: self.now(),
             rest: RefCell::default(),
             full: Cell::new(false),
             changed: Notify::new(),

@@ -1,24 +1,29 @@
 //! The broker as the admin server sees it: looks at the node, and orders that wait for their answers.
 
+mod clients;
 mod messages;
 mod metrics;
+mod moves;
 mod warnings;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use engine::{AdminAnswer, AdminCommand, AdminRefusal, AdminRequest, BrowsePosition, DestinationStatistics};
 use leadership::Addresses;
-use message::Destination;
+use message::{Destination, Kind};
 use node::NodeStatus;
 use platform::Now;
 use tokio::sync::oneshot;
 
 use crate::admin::{
-    Answer, BrokerView, BrowseRequest, BrowsedMessage, Created, Deleted, DestinationStatus, DiskStatus, Leader, Metric,
-    Progress, Purged, Refused, RefusedKind, Role, Status, parse_destination,
+    Answer, BrokerView, BrowseRequest, BrowsedMessage, Closed, ConnectionStatus, ConnectionsRequest, Created,
+    DeadLettersAnswer, DeadLettersRequest, Deleted, DestinationStatus, DiskStatus, Leader, Metric, MoveRequest,
+    MoveStatus, Page, Progress, Purge, Purged, Refused, RefusedKind, Role, Status, SubscriptionStatus,
+    SubscriptionsRequest, parse_destination,
 };
 use crate::listen::Pump;
 use messages::browsed;
@@ -35,6 +40,7 @@ pub(crate) struct NodeView {
     addresses: Addresses,
     begun: Now,
     segment_bytes: u32,
+    dead_letter_queue: Destination,
     waiting: RefCell<BTreeMap<AdminRequest, oneshot::Sender<AdminAnswer>>>,
 }
 
@@ -48,6 +54,10 @@ impl NodeView {
             addresses,
             begun,
             segment_bytes: options.settings.journal.segment_bytes,
+            dead_letter_queue: Destination {
+                kind: Kind::Queue,
+                name: Arc::clone(&options.settings.engine.dead_letter_queue),
+            },
             waiting: RefCell::default(),
         }
     }
@@ -215,15 +225,54 @@ impl BrokerView for NodeView {
         })
     }
 
-    fn purge(&self, destination: Destination) -> Answer<'_, Purged> {
+    fn purge(&self, destination: Destination, what: Purge) -> Answer<'_, Purged> {
         Box::pin(async move {
             let name = destination.to_string();
-            match self
-                .order(AdminCommand::Purge { queue: destination }, name.clone())
-                .await?
-            {
+            let command = match what {
+                Purge::Everything => AdminCommand::Purge { queue: destination },
+                Purge::SetAside => AdminCommand::PurgeSetAside { destination },
+            };
+            match self.order(command, name.clone()).await? {
                 AdminAnswer::Purged { messages } => Ok(Purged { name, messages }),
                 other => Err(unexpected(&other, name)),
+            }
+        })
+    }
+
+    fn move_messages(&self, request: MoveRequest) -> Answer<'_, MoveStatus> {
+        Box::pin(self.move_pages(request))
+    }
+
+    fn dead_letters(&self, request: DeadLettersRequest) -> Answer<'_, DeadLettersAnswer> {
+        Box::pin(self.list_dead_letters(request))
+    }
+
+    fn dead_letter_queue(&self) -> Destination {
+        self.dead_letter_queue.clone()
+    }
+
+    fn connections(&self, request: ConnectionsRequest) -> Answer<'_, Page<ConnectionStatus>> {
+        Box::pin(async move { self.list_connections(&request) })
+    }
+
+    fn close_connection(&self, id: u64) -> Answer<'_, Closed> {
+        Box::pin(async move { self.end_connection(id) })
+    }
+
+    fn subscriptions(&self, request: SubscriptionsRequest) -> Answer<'_, Page<SubscriptionStatus>> {
+        Box::pin(async move { self.list_subscriptions(&request) })
+    }
+
+    fn delete_subscription(&self, client_id: String, name: String) -> Answer<'_, Deleted> {
+        Box::pin(async move {
+            let shown = format!("durable subscription {name} of client {client_id}");
+            let command = AdminCommand::RemoveDurable {
+                client_id: client_id.into(),
+                name: name.into(),
+            };
+            match self.order(command, shown.clone()).await? {
+                AdminAnswer::Deleted { messages } => Ok(Deleted { name: shown, messages }),
+                other => Err(unexpected(&other, shown)),
             }
         })
     }
@@ -238,7 +287,7 @@ impl BrokerView for NodeView {
                     queue: request.destination.clone(),
                     from,
                     limit: BROWSE_PAGE.min(request.limit - found.len()),
-                    selector: request.selector.as_deref().map(Into::into),
+                    selector: request.selector.as_deref().map(condition),
                 };
                 match self.order(command, name.clone()).await? {
                     AdminAnswer::Browsed { messages, next } => {
@@ -273,6 +322,11 @@ fn not_leading(status: &NodeStatus, about: String) -> Refused {
         about,
         "try again when `holdfast status` says that it leads",
     )
+}
+
+/// A selector that an administrator wrote: it means what it means over STOMP, whose properties are all strings.
+fn condition(text: &str) -> Arc<str> {
+    format!("{}{text}", message::selector::CONVERT_PREFIX).into()
 }
 
 /// Answers are matched to orders by the engine's contract; a stray one is a bug that must not look like success.

@@ -46,7 +46,7 @@ pub struct ConsumerStatistics {
     pub client_id: Option<Arc<str>>,
     /// What it takes from, patterns included.
     pub destinations: Vec<Destination>,
-    /// Its selector's text.
+    /// Its selector, without ActiveMQ's prefixes.
     pub selector: Option<Arc<str>>,
     /// How many deliveries it may hold; 0: it asks for each.
     pub prefetch: u32,
@@ -107,7 +107,7 @@ impl Engine {
                 .get(&consumer.id.connection)
                 .and_then(|connection| connection.client_id.clone()),
             destinations: consumer.destinations.clone(),
-            selector: consumer.selector.as_deref().map(|selector| selector.text().into()),
+            selector: consumer.selector.as_deref().map(|selector| selector.condition().into()),
             prefetch: consumer.prefetch(),
             browser: consumer.browser.is_some(),
             exclusive: consumer.exclusive,
