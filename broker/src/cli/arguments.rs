@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::bench::BenchArguments;
 use super::connections::ConnectionsArguments;
+use super::manual::{CompletionsArguments, ManArguments};
 use super::moves::{DlqCommand, MoveArguments};
 use super::run_arguments::RunArguments;
 use super::subscriptions::SubscriptionsArguments;
@@ -77,6 +78,12 @@ pub(super) enum Command {
     /// Check a configuration, or explain the settings
     #[command(subcommand)]
     Config(ConfigCommand),
+
+    /// Print the manual page, or write one for each command
+    Man(ManArguments),
+
+    /// Print what lets a shell complete commands and flags
+    Completions(CompletionsArguments),
 
     /// List the exit codes, as docs/exit-codes.md
     ExitCodes,

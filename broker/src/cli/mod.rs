@@ -16,6 +16,7 @@ mod destinations;
 mod exit;
 mod failure;
 mod journal;
+mod manual;
 mod moment;
 mod moves;
 mod output;
@@ -89,6 +90,8 @@ fn carry_out(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Dlq(command) => moves::run(&command, output),
         Command::Journal(command) => journal::run(&command, output),
         Command::Config(command) => configuration::run(&command, output),
+        Command::Man(arguments) => manual::man(&arguments, output),
+        Command::Completions(arguments) => manual::completions(&arguments, output),
         Command::ExitCodes => versions::exit_codes(output),
         Command::Version => versions::version(output),
     }
