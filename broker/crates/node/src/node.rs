@@ -221,6 +221,8 @@ impl Node {
             },
             Phase::Ended(_) => return,
         };
+        let passing = std::mem::take(&mut self.progress.borrow_mut().notices);
+        self.notices.extend(passing.into_iter().map(Notice::Warning));
         let mut warnings = std::mem::take(&mut self.progress.borrow_mut().warnings);
         if let Phase::Leading(leading) = &mut self.phase {
             warnings.append(&mut leading.warnings);
