@@ -148,6 +148,7 @@ fn failure(error: &RunError, data: &Path) -> Failure {
         RunError::Directory(open) => {
             let exit = match open {
                 OpenError::NotADirectory { .. }
+                | OpenError::NoPath { .. }
                 | OpenError::MayNotCreate { .. }
                 | OpenError::Denied { .. }
                 | OpenError::ReadOnly { .. } => Exit::DataUnusable,
@@ -201,6 +202,12 @@ fn ended(failure: &NodeFailure, directory: String) -> (Exit, String, String) {
             Exit::StorageFailed,
             directory,
             "everything that was confirmed is safe; free space on that file system, then start the broker again",
+        ),
+        // Removed, moved or replaced under the broker: whether what it confirmed is still there is not for it to say.
+        NodeFailure::Disk(error) if error.kind == DiskErrorKind::Stale => (
+            Exit::StorageFailed,
+            directory,
+            "put the directory back as it was (or mount it again), then start the broker: what it confirmed lies there and nowhere else",
         ),
         NodeFailure::Disk(_) => (
             Exit::StorageFailed,
@@ -268,6 +275,11 @@ mod tests {
                 flag: "--listen",
             },
             OpenError::NotADirectory { path: path() }.into(),
+            OpenError::NoPath {
+                path: path(),
+                detail: detail(),
+            }
+            .into(),
             OpenError::MayNotCreate {
                 path: path(),
                 detail: detail(),
@@ -304,6 +316,7 @@ mod tests {
             .into(),
             disk(DiskErrorKind::NoSpace).into(),
             disk(DiskErrorKind::Failed).into(),
+            disk(DiskErrorKind::Stale).into(),
             Stalled { seconds: 60 }.into(),
             HistoryChanged {
                 file: file(),
