@@ -282,8 +282,30 @@ fn status_is_json_for_programs_and_text_for_people() {
     for (path, headers) in [("/status?format=text", ""), ("/status", "Accept: text/plain\r\n")] {
         let (_, text) = fixture.request("GET", path, headers, "");
         assert!(text.starts_with("state        leading, ready\n"), "{text}");
+        assert!(text.contains("clients      2 connections, 1 consumer\n"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
+}
+
+#[test]
+fn warnings_stand_first_and_fit_80_columns_with_their_advice() {
+    let fixture = start();
+    fixture.broker.status.lock().unwrap().warnings = vec![holdfast::admin::Warning {
+        what: "something long is the matter ".repeat(5).trim().into(),
+        what_to_do: "do something that takes many words ".repeat(5).trim().into(),
+    }];
+    let (_, text) = fixture.get("/status?format=text");
+    assert!(text.starts_with("WARNING  something long"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let (warning, facts) = text.split_once("\n\n").unwrap();
+    assert_eq!(
+        (warning.matches("something").count(), warning.matches("words").count()),
+        (10, 5)
+    );
+    assert!(
+        warning.contains("\n         to do: do something") && facts.starts_with("state "),
+        "{text}"
+    );
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn connections_and_subscriptions_are_listed_filtered_limited_and_closed() {
     let (mut billing, mut other) = (broker.client("billing"), broker.client("other"));
     billing.ask("SUBSCRIBE\nid:mine\ndestination:/queue/orders\nack:client-individual\nactivemq.prefetchSize:5\nselector:price > 5\n\n\0");
     other.ask("SUBSCRIBE\nid:1\ndestination:/topic/prices.>\nactivemq.subscriptionName:watch\n\n\0");
-    other.ask("SUBSCRIBE\nid:2\ndestination:/queue/orders\n\n\0");
+    other.ask("SUBSCRIBE\nid:2\ndestination:/queue/orders\nack:client\n\n\0");
     billing.ask("SEND\ndestination:/queue/orders\nprice:7\npersistent:true\n\nx\0");
     assert!(billing.frame().starts_with("MESSAGE"));
 

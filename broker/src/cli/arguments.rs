@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::bench::BenchArguments;
 use super::connections::ConnectionsArguments;
+use super::examples;
 use super::manual::{CompletionsArguments, ManArguments};
 use super::moves::{DlqCommand, MoveArguments};
 use super::run_arguments::RunArguments;
@@ -40,18 +41,23 @@ pub(super) enum Command {
     ///
     /// Logs go to standard error. No configuration file is needed. A second broker on the same data directory says who leads and ends with 75. Every setting
     /// is also a flag; `holdfast config reference` explains each.
+    #[command(after_help = examples::RUN)]
     Run(RunArguments),
 
     /// Send a message, and wait until the broker has confirmed it
+    #[command(after_help = examples::SEND)]
     Send(SendArguments),
 
     /// Receive messages, and acknowledge each after it was printed
+    #[command(after_help = examples::RECEIVE)]
     Receive(ReceiveArguments),
 
     /// Look at the messages of a queue without taking them
+    #[command(after_help = examples::BROWSE)]
     Browse(BrowseArguments),
 
-    /// Show what a broker is doing
+    /// Show what a broker is doing, warnings first
+    #[command(after_help = examples::STATUS)]
     Status(StatusArguments),
 
     /// Measure how fast a broker is, and check every message
@@ -86,9 +92,11 @@ pub(super) enum Command {
     Completions(CompletionsArguments),
 
     /// List the exit codes, as docs/exit-codes.md
+    #[command(after_help = examples::EXIT_CODES)]
     ExitCodes,
 
     /// Print version and protocols
+    #[command(after_help = examples::VERSION)]
     Version,
 }
 
@@ -248,17 +256,21 @@ pub(super) enum DestinationsCommand {
     ///
     /// IN and OUT count since this broker leads. HELD are delivered and not yet acknowledged; they are part of WAITING. ASIDE are damaged on disk and
     /// not delivered; they stay, beside WAITING, until the destination is purged.
+    #[command(after_help = examples::LIST)]
     List {
         #[command(flatten)]
         reach: Reach,
     },
     /// Create a destination
+    #[command(after_help = examples::CREATE)]
     Create(OneDestination),
     /// Remove all messages that wait in a queue, those in delivery included
+    #[command(after_help = examples::PURGE)]
     Purge(PurgeArguments),
     /// Move waiting messages to another queue
     Move(MoveArguments),
     /// Delete a destination with all its messages
+    #[command(after_help = examples::DELETE)]
     Delete(OneDestination),
 }
 
@@ -288,10 +300,12 @@ pub(super) enum JournalCommand {
     /// Show claims, segments and checkpoints, and what lies in them; exit code 65 if something is damaged
     ///
     /// Nothing is changed; a broker may be running on the directory.
+    #[command(after_help = examples::INSPECT)]
     Inspect(InspectArguments),
     /// Read everything and check every checksum; exit code 65 if something is damaged
     ///
     /// Nothing is changed; a broker may be running on the directory.
+    #[command(after_help = examples::VERIFY)]
     Verify(VerifyArguments),
 }
 
@@ -320,11 +334,13 @@ pub(super) enum ConfigCommand {
     /// Print the configuration in force, and where each value came from
     ///
     /// The environment counts too, as it would for `holdfast run`. Exit code 78 if something is wrong.
+    #[command(after_help = examples::CHECK)]
     Check {
         /// The configuration file; without it, HOLDFAST_CONFIG or only the environment
         file: Option<PathBuf>,
     },
     /// Explain every setting, as docs/configuration.md
+    #[command(after_help = examples::REFERENCE)]
     Reference,
 }
 

@@ -13,6 +13,7 @@ mod browse;
 mod configuration;
 mod connections;
 mod destinations;
+mod examples;
 mod exit;
 mod failure;
 mod journal;

@@ -45,8 +45,7 @@ pub(super) struct MoveArguments {
     reach: Reach,
 }
 
-const LIST_AFTER_HELP: &str = "\
-  holdfast dlq list
+const LIST_AFTER_HELP: &str = "  holdfast dlq list
   holdfast dlq list --selector \"dlqDeliveryFailureCause LIKE '%Expired%'\"
   holdfast dlq list orders.parked --json";
 

@@ -286,8 +286,8 @@ async fn wait_for_space(context: &StartContext) -> Result<(), Failure> {
         }
         if !std::mem::replace(&mut is_told, true) {
             context.progress.borrow_mut().notices.push(format!(
-                "{WAITING_FOR_SPACE}, and nothing is claimed before there is room for a segment of {} MiB; free some, and the start goes on by itself",
-                segment_bytes >> 20
+                "the start and all sends wait for space: the file system of the data directory is full, and nothing is claimed before there is room for a segment of {} KiB. Free some; the start goes on by itself",
+                segment_bytes >> 10
             ));
         }
         context.phase(WAITING_FOR_SPACE);

@@ -43,9 +43,14 @@ pub(super) fn warnings(status: &NodeStatus, set_aside: u64) -> Vec<Warning> {
         });
     }
     if status.unscheduled > 0 {
+        let (messages, were) = if status.unscheduled == 1 {
+            ("message", "was")
+        } else {
+            ("messages", "were")
+        };
         warnings.push(Warning {
             what: format!(
-                "{} messages asked for scheduled delivery (AMQ_SCHEDULED_…) and were delivered at once",
+                "{} {messages} asked for scheduled delivery (AMQ_SCHEDULED_…) and {were} delivered at once",
                 status.unscheduled
             ),
             what_to_do: "this version schedules nothing: let the sender wait, or send without these headers".into(),

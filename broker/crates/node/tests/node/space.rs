@@ -258,7 +258,7 @@ fn a_start_on_a_full_disk_without_ballast_claims_nothing_waits_and_goes_on_when_
     assert!(second.node.end().is_none(), "{:?}", second.node.end());
     assert_eq!(status.epoch, None, "it has claimed");
     assert!(status.phase.contains("waiting for space"), "{}", status.phase);
-    let told = |text: &node::Notice| matches!(text, node::Notice::Warning(text) if text.contains("waiting for space"));
+    let told = |text: &node::Notice| matches!(text, node::Notice::Warning(text) if text.contains("wait for space"));
     let notices = second.node.take_notices();
     assert_eq!(
         notices.iter().filter(|notice| told(notice)).count(),
