@@ -202,7 +202,7 @@ impl Dispatch<'_, '_, '_> {
             Some(found)
         });
         let returned = interest.returned().filter_map(|position| backlog.get(position));
-        for found in returned.take(asked_max).chain(ahead.take(4 * asked_max)) {
+        for found in returned.take(asked_max).chain(ahead.take(2 * asked_max)) {
             let BodyAt::Stored(place) = found.body else { continue };
             if found.set_aside || self.queue.in_flight.contains(&found.number) || self.cache.contains(found.number) {
                 continue;

@@ -81,8 +81,8 @@ impl Default for Settings {
             expiry_interval: Duration::from_secs(30),
             message_groups_max: 100_000,
             group_parked_max: 100_000,
-            read_ahead_messages: 32,
-            read_ahead_bytes: 1 << 20,
+            read_ahead_messages: 1024,
+            read_ahead_bytes: 2 << 20,
         }
     }
 }
