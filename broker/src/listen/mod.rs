@@ -26,6 +26,8 @@ pub(crate) struct Pump {
     sockets: RefCell<BTreeMap<ConnectionId, Rc<Socket>>>,
     /// Woken by the disk's threads, by sockets and by requests: the node wants a turn.
     pub(crate) wake: std::sync::Arc<Notify>,
+    /// Woken when bytes were handed to the node.
+    received: Notify,
     /// Woken after each turn: reading may go on.
     readable: Notify,
     /// Until when the owner of the loop sleeps; `None`: it is about to look anew.
@@ -50,6 +52,7 @@ impl Pump {
             node: RefCell::new(node),
             sockets: RefCell::default(),
             wake,
+            received: Notify::new(),
             readable: Notify::new(),
             asleep_until: Cell::new(None),
             clock,
@@ -83,6 +86,14 @@ impl Pump {
         {
             self.asleep_until.set(None);
             self.wake.notify_one();
+        }
+    }
+
+    /// Gives the node a turn whenever sockets have brought something: one for all that were readable together, so that what came together can be written together.
+    pub(crate) async fn drive_what_comes(self: Rc<Pump>) {
+        loop {
+            self.received.notified().await;
+            self.drive();
         }
     }
 
@@ -163,7 +174,7 @@ impl Pump {
                         Ok(0) => return,
                         Ok(count) => {
                             self.node.borrow_mut().receive(self.now(), connection, &buffer[..count]);
-                            self.drive();
+                            self.received.notify_one();
                         }
                         Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                         Err(_) => return,

@@ -152,6 +152,7 @@ async fn serve(options: RunOptions) -> Result<(), RunError> {
     );
     let pump = Pump::new(node, wake, || RealClock.now());
 
+    tokio::task::spawn_local(Rc::clone(&pump).drive_what_comes());
     let view = Rc::new(NodeView::new(Rc::clone(&pump), &options, addresses.clone()));
 
     // Probes may ask from the first moment on; clients only once this node leads.
