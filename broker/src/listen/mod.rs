@@ -33,6 +33,8 @@ pub(crate) struct Pump {
     /// Until when the owner of the loop sleeps; `None`: it is about to look anew.
     asleep_until: Cell<Option<BootTime>>,
     clock: fn() -> Now,
+    /// What was just read from a socket. One for all: a connection that says nothing has no buffer, and the node copies what it keeps.
+    buffer: RefCell<Box<[u8]>>,
 }
 
 struct Socket {
@@ -56,6 +58,7 @@ impl Pump {
             readable: Notify::new(),
             asleep_until: Cell::new(None),
             clock,
+            buffer: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
         })
     }
 
@@ -162,7 +165,6 @@ impl Pump {
     }
 
     async fn converse(&self, connection: ConnectionId, socket: &Socket) {
-        let mut buffer = vec![0; READ_BYTES];
         while !socket.done.get() {
             let may_read = self.node.borrow().may_read(connection);
             tokio::select! {
@@ -170,12 +172,9 @@ impl Pump {
                     if readable.is_err() {
                         return;
                     }
-                    match socket.stream.try_read(&mut buffer) {
+                    match self.read(connection, socket) {
                         Ok(0) => return,
-                        Ok(count) => {
-                            self.node.borrow_mut().receive(self.now(), connection, &buffer[..count]);
-                            self.received.notify_one();
-                        }
+                        Ok(_) => self.received.notify_one(),
                         Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                         Err(_) => return,
                     }
@@ -192,6 +191,16 @@ impl Pump {
                 () = self.readable.notified(), if !may_read => {}
             }
         }
+    }
+
+    /// Hands to the node what a socket has, up to a buffer full; how many bytes that was.
+    fn read(&self, connection: ConnectionId, socket: &Socket) -> std::io::Result<usize> {
+        let mut buffer = self.buffer.borrow_mut();
+        let count = socket.stream.try_read(&mut buffer)?;
+        if count > 0 {
+            self.node.borrow_mut().receive(self.now(), connection, &buffer[..count]);
+        }
+        Ok(count)
     }
 
     /// Accepts clients for as long as it is polled.
