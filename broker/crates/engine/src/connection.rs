@@ -88,6 +88,7 @@ impl Engine {
         let Some(connection) = self.connections.remove(&id) else {
             return;
         };
+        self.lines.bytes -= connection.backlog.bytes;
         if let Some(client_id) = connection.client_id {
             self.clients.remove(&client_id);
         }
