@@ -77,6 +77,8 @@ fn settings(config: &Config) -> node::Settings {
             .journal_ballast_bytes
             .map_or(2 * segment_bytes + (16 << 20), |size| size.0),
         connections_max: wide(config.limits_connections_max.into()),
+        unfinished_bytes_max: wide(config.limits_unfinished_bytes_max.0),
+        unfinished_progress_within: config.limits_unfinished_progress_within,
         journal: journal::JournalSettings {
             segment_bytes: narrow(segment_bytes),
             batch_bytes_max: narrow(config.journal_batch_bytes_max.0),

@@ -123,6 +123,15 @@ settings! {
     /// What is read ahead of a SEND that waits for space, so that acknowledgements behind it go on.
     "limits.read_ahead_bytes_max" limits_read_ahead_bytes_max: Size = "1MiB", "4KiB" to "1GiB";
 
+    /// Memory of unfinished frames and of sends that wait for space, of all connections together.
+    ///
+    /// Each connection may have 16 KiB beside it, so that acknowledgements and small sends always get through. When all of it is taken, larger frames are read one after the other, the oldest
+    /// first, and the other clients' writes wait.
+    "limits.unfinished_bytes_max" limits_unfinished_bytes_max: Size = "256MiB", "0B" to "1TiB";
+
+    /// Time within which the oldest unfinished frame must come on by 1 MiB, or to its end, while others wait for the memory that it takes; its connection is closed otherwise.
+    "limits.unfinished_progress_within" limits_unfinished_progress_within: Duration = "10s", "100ms" to "1h";
+
     /// Subscriptions of one connection at a time.
     "limits.subscriptions_per_connection_max" limits_subscriptions_per_connection_max: u32 = "10000", "1" to "1000000";
 

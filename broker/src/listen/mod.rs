@@ -193,10 +193,14 @@ impl Pump {
         }
     }
 
-    /// Hands to the node what a socket has, up to a buffer full; how many bytes that was.
+    /// Hands to the node what a socket has, up to what the node takes of it and a buffer full; how many bytes that was.
     fn read(&self, connection: ConnectionId, socket: &Socket) -> std::io::Result<usize> {
         let mut buffer = self.buffer.borrow_mut();
-        let count = socket.stream.try_read(&mut buffer)?;
+        let most = self.node.borrow().read_bytes_max(connection).min(READ_BYTES);
+        if most == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let count = socket.stream.try_read(&mut buffer[..most])?;
         if count > 0 {
             self.node.borrow_mut().receive(self.now(), connection, &buffer[..count]);
         }

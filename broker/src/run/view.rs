@@ -186,6 +186,13 @@ impl BrokerView for NodeView {
             status.connections as f64,
         );
         add(
+            "unfinished_bytes",
+            "memory of unfinished frames and of commands that wait for space",
+            false,
+            vec![],
+            status.unfinished_bytes as f64,
+        );
+        add(
             "records_confirmed",
             "sequence of the newest confirmed record",
             true,

@@ -23,6 +23,7 @@ mod settings;
 mod space;
 mod start;
 mod status;
+mod unfinished;
 
 pub use clock::CLOCK_DIFFERENCE_MAX;
 pub use failure::Failure;

@@ -54,6 +54,8 @@ pub struct NodeStatus {
     pub sends_wait: Option<Arc<str>>,
     /// Connections whose sends wait for space at this moment.
     pub waiting: Waiting,
+    /// Memory of unfinished frames beyond what each connection has of its own, and of commands that wait for space; bytes.
+    pub unfinished_bytes: usize,
     /// Space on the file system at the last look.
     pub space: Option<Space>,
     /// Segments written or reserved by this epoch, and bytes of batches confirmed by it.
@@ -86,6 +88,7 @@ impl Node {
             lacks_space: false,
             sends_wait: None,
             waiting: Waiting::default(),
+            unfinished_bytes: 0,
             space: None,
             journal_bytes: 0,
             store_bytes: 0,
@@ -108,6 +111,7 @@ impl Node {
                 status.lacks_space = leading.journal.lacks_space();
                 status.sends_wait = space::shortage(leading.space.sends);
                 status.waiting = leading.engine.waiting();
+                status.unfinished_bytes = self.unfinished.bytes() + leading.engine.bytes_waiting();
                 status.space = leading.space.last;
                 status.journal_bytes = leading.journal.bytes_written();
                 status.store_bytes = leading.store_bytes();

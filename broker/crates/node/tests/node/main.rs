@@ -3,5 +3,6 @@
 mod damage;
 mod space;
 mod start;
+mod unfinished;
 mod visible;
 mod world;

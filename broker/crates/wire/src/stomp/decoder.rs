@@ -154,6 +154,7 @@ pub struct Decoder {
     version: Version,
     buffer: BytesMut,
     stage: Stage,
+    frames: u64,
 }
 
 impl Decoder {
@@ -164,6 +165,7 @@ impl Decoder {
             version: Version::V1_0,
             buffer: BytesMut::new(),
             stage: Stage::Between,
+            frames: 0,
         }
     }
 
@@ -181,6 +183,11 @@ impl Decoder {
     /// Bytes kept that belong to no finished frame.
     pub fn buffered(&self) -> usize {
         self.buffer.len()
+    }
+
+    /// Frames completed so far.
+    pub fn frames(&self) -> u64 {
+        self.frames
     }
 
     /// Forgets everything that was not yet decoded.
@@ -253,6 +260,7 @@ impl Decoder {
                     match std::mem::replace(&mut self.stage, Stage::Between) {
                         Stage::Body { mut frame, .. } => {
                             frame.body = body;
+                            self.frames += 1;
                             return Ok(Some(frame));
                         }
                         Stage::Between | Stage::Head { .. } => unreachable!("the stage was Body above"),

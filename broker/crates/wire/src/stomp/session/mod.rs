@@ -186,6 +186,27 @@ impl Session {
         }
     }
 
+    /// Bytes that were read and belong to no finished frame.
+    pub fn unfinished_bytes(&self) -> usize {
+        self.decoder.buffered()
+    }
+
+    /// Frames that were read to their end so far.
+    pub fn frames_read(&self) -> u64 {
+        self.decoder.frames()
+    }
+
+    /// Ends the connection because of a frame that does not get on, while others wait for the memory that it takes.
+    pub fn give_up_unfinished(&mut self, now: Now, within: Duration, progress_bytes: usize) {
+        let kept = self.decoder.buffered();
+        let problem = Problem::broken("The frame did not come on").because(format!(
+            "{kept} bytes of an unfinished frame take memory that other connections wait for (unfinished_bytes_max), and it had to be finished, or to come on by \
+             {progress_bytes} bytes, within {} s (unfinished_progress_within). Nothing of it was carried out: send it again, without pauses or in smaller messages. The connection is closed.",
+            within.as_secs_f64()
+        ));
+        self.fail(now, problem, None);
+    }
+
     /// Takes an event; everything that it rests on has been confirmed.
     pub fn handle_event(&mut self, now: Now, event: Event) {
         if self.is_closed() {
