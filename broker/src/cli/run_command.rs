@@ -89,6 +89,7 @@ fn settings(config: &Config) -> node::Settings {
             dead_letter_queue: config.dead_letter_queue.as_str().into(),
             body_cache_bytes: wide(config.journal_body_cache_bytes.0),
             transaction_bytes_max: wide(config.limits_transaction_bytes_max.0),
+            transactions_bytes_max: wide(config.limits_transactions_bytes_max.0),
             volatile_bytes_max: wide(config.limits_volatile_bytes_max.0),
             send_fail_if_no_space: config.limits_send_fail_if_no_space,
             send_fail_if_no_space_after: Some(config.limits_send_fail_if_no_space_after)

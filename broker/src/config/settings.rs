@@ -114,6 +114,11 @@ settings! {
     /// Memory of one open transaction; a larger one can only be rolled back.
     "limits.transaction_bytes_max" limits_transaction_bytes_max: Size = "64MiB", "64KiB" to "16GiB";
 
+    /// Memory of all open transactions together; the one that would go beyond it can only be rolled back.
+    ///
+    /// Its SEND or ACK is refused, and so is its COMMIT.
+    "limits.transactions_bytes_max" limits_transactions_bytes_max: Size = "256MiB", "64KiB" to "1TiB";
+
     /// Messages that wait for one slow topic consumer; the oldest are dropped beyond.
     "limits.topic_consumer_messages_max" limits_topic_consumer_messages_max: u32 = "1000", "1" to "10000000";
 

@@ -76,6 +76,7 @@ pub struct Engine {
     pub(crate) effects: Effects,
     pub(crate) totals: Counters,
     pub(crate) volatile_bytes: u64,
+    pub(crate) transactions_bytes: usize,
     /// Why persistent sends do not go on at present.
     pub(crate) store_full: Option<Arc<str>>,
     /// Who waits for space.
@@ -130,6 +131,7 @@ impl Engine {
             effects: Effects::default(),
             totals: Counters::default(),
             volatile_bytes: 0,
+            transactions_bytes: 0,
             store_full: None,
             lines: Lines::default(),
             ready: VecDeque::new(),

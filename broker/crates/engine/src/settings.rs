@@ -29,6 +29,8 @@ pub struct Settings {
     pub body_cache_bytes: usize,
     /// Memory of one open transaction, bytes; one that grows larger can only be rolled back.
     pub transaction_bytes_max: usize,
+    /// Memory of all open transactions together, bytes; the one that would go beyond it can only be rolled back.
+    pub transactions_bytes_max: usize,
     /// Memory of all non-persistent messages that wait in queues and durable subscriptions, bytes; a send beyond it waits, or fails.
     pub volatile_bytes_max: usize,
     /// Whether a send that finds no space fails at once instead of waiting (ActiveMQ's `sendFailIfNoSpace`).
@@ -68,6 +70,7 @@ impl Default for Settings {
             dead_letter_queue: "ActiveMQ.DLQ".into(),
             body_cache_bytes: 32 << 20,
             transaction_bytes_max: 64 << 20,
+            transactions_bytes_max: 256 << 20,
             volatile_bytes_max: 256 << 20,
             send_fail_if_no_space: false,
             send_fail_if_no_space_after: None,
