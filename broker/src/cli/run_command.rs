@@ -95,6 +95,8 @@ fn settings(config: &Config) -> node::Settings {
             send_fail_if_no_space_after: Some(config.limits_send_fail_if_no_space_after)
                 .filter(|after| !after.is_zero()),
             waiting_bytes_max: wide(config.limits_read_ahead_bytes_max.0),
+            untaken_bytes_max: wide(config.limits_untaken_bytes_per_connection_max.0),
+            untaken_bytes_all_max: wide(config.limits_untaken_bytes_max.0),
             destinations_max: wide(config.limits_destinations_max.into()),
             subscriptions_max: wide(config.limits_durable_subscriptions_max.into()),
             topic_consumer_messages_max: wide(config.limits_topic_consumer_messages_max.into()),
@@ -114,6 +116,7 @@ fn settings(config: &Config) -> node::Settings {
             connect_within: config.limits_connect_within,
             connect_bytes_max: narrow(config.limits_connect_bytes_max.0),
             read_ahead_bytes_max: narrow(config.limits_read_ahead_bytes_max.0),
+            answers_bytes_max: narrow(config.limits_answers_bytes_per_connection_max.0),
             subscriptions_max: config.limits_subscriptions_per_connection_max,
             transactions_max: config.limits_transactions_per_connection_max,
             temporary_destinations_max: config.limits_temporary_destinations_per_connection_max,

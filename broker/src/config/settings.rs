@@ -137,6 +137,17 @@ settings! {
     /// Time within which the oldest unfinished frame must come on by 1 MiB, or to its end, while others wait for the memory that it takes; its connection is closed otherwise.
     "limits.unfinished_progress_within" limits_unfinished_progress_within: Duration = "10s", "100ms" to "1h";
 
+    /// Memory of messages that were delivered on one connection and that its client has not taken; it gets no more until it takes some.
+    ///
+    /// It bounds what a slow reader with a large prefetch costs. One message is always delivered, whatever its size.
+    "limits.untaken_bytes_per_connection_max" limits_untaken_bytes_per_connection_max: Size = "1MiB", "0B" to "1TiB";
+
+    /// The same of all connections together; beyond it each may have 16 KiB, and one message at least.
+    "limits.untaken_bytes_max" limits_untaken_bytes_max: Size = "256MiB", "0B" to "1TiB";
+
+    /// Memory of answers (RECEIPT, ERROR) that a client has not taken, and of receipt ids whose answers are still to come; nothing more is read from it meanwhile.
+    "limits.answers_bytes_per_connection_max" limits_answers_bytes_per_connection_max: Size = "1MiB", "4KiB" to "1GiB";
+
     /// Subscriptions of one connection at a time.
     "limits.subscriptions_per_connection_max" limits_subscriptions_per_connection_max: u32 = "10000", "1" to "1000000";
 

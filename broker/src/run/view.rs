@@ -193,6 +193,13 @@ impl BrokerView for NodeView {
             status.unfinished_bytes as f64,
         );
         add(
+            "untaken_bytes",
+            "memory of messages delivered to clients that have not taken them",
+            false,
+            vec![],
+            status.untaken_bytes as f64,
+        );
+        add(
             "records_confirmed",
             "sequence of the newest confirmed record",
             true,

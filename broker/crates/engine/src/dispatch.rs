@@ -332,10 +332,13 @@ impl Dispatch<'_, '_, '_> {
         if Mutant::DeliverUnconfirmed.is_at_work() {
             after = Sequence::NONE;
         }
-        let tag = consumer.take_off(InFlight::Waiting {
-            object: self.queue.id,
-            position,
-        });
+        let tag = consumer.take_off(
+            InFlight::Waiting {
+                object: self.queue.id,
+                position,
+            },
+            &message,
+        );
         self.queue.in_flight.insert(found.number);
         self.queue.counters.dispatched += 1;
         self.queue.served(to);

@@ -47,6 +47,10 @@ pub struct Settings {
     pub topic_consumer_messages_max: usize,
     /// Memory of the messages that wait for one slow topic consumer, bytes; the oldest are dropped beyond.
     pub topic_consumer_bytes_max: usize,
+    /// Memory of messages that one connection was delivered and has not taken, bytes; then it is delivered no more until it takes some.
+    pub untaken_bytes_max: usize,
+    /// The same of all connections together, bytes; then each may have a little, one message at least.
+    pub untaken_bytes_all_max: usize,
     /// Duplicate ids remembered for each destination; the oldest are forgotten beyond.
     pub duplicate_ids_max: usize,
     /// Time for which a duplicate id is remembered.
@@ -79,6 +83,8 @@ impl Default for Settings {
             subscriptions_max: 100_000,
             topic_consumer_messages_max: 1000,
             topic_consumer_bytes_max: 16 << 20,
+            untaken_bytes_max: 1 << 20,
+            untaken_bytes_all_max: 256 << 20,
             duplicate_ids_max: 100_000,
             duplicate_window: Duration::from_secs(3600),
             expiry_interval: Duration::from_secs(30),

@@ -593,6 +593,10 @@ impl Node {
                         .engine
                         .handle(time, connection, request, command, &mut leading.journal);
                 }
+                let taken = peer.session.take_delivered_bytes();
+                if taken > 0 {
+                    leading.engine.taken(time, connection, taken, &mut leading.journal);
+                }
                 let unscheduled = peer.session.take_unscheduled();
                 if unscheduled > 0 && self.unscheduled == 0 {
                     self.notices.push(Notice::Warning(format!(

@@ -449,3 +449,24 @@ fn a_refused_or_ended_subscription_is_forgotten() {
     it.client("UNSUBSCRIBE\nid:x\n\n");
     assert_eq!(error_message(&it.output()), "No subscription matched.");
 }
+
+#[test]
+fn every_delivery_is_told_once_as_taken_when_it_is_encoded_or_given_up() {
+    let mut it = Conversation::connected("1.2");
+    it.subscribe("id:s\ndestination:/queue/A\nack:client-individual\n");
+    let one = message("ID:x:1", "A", "hi").bytes_held();
+    it.deliver(1, 1, message("ID:x:1", "A", "hi"));
+    it.deliver(1, 2, message("ID:x:1", "A", "hi"));
+    assert_eq!(it.session.take_delivered_bytes(), 0);
+    it.transmitted();
+    assert_eq!(it.session.take_delivered_bytes(), 2 * one);
+    assert_eq!(it.session.take_delivered_bytes(), 0);
+    // Of a subscription that is gone; waiting when the client leaves; after it has left.
+    it.deliver(7, 1, message("ID:x:1", "A", "hi"));
+    assert_eq!(it.session.take_delivered_bytes(), one);
+    it.deliver(1, 3, message("ID:x:1", "A", "hi"));
+    it.client("DISCONNECT\n\n");
+    assert_eq!(it.session.take_delivered_bytes(), one);
+    it.deliver(1, 4, message("ID:x:1", "A", "hi"));
+    assert_eq!(it.session.take_delivered_bytes(), one);
+}

@@ -24,3 +24,4 @@ mod selectors;
 mod temporaries;
 mod topics;
 mod transactions;
+mod untaken;

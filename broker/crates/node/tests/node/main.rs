@@ -4,5 +4,6 @@ mod damage;
 mod space;
 mod start;
 mod unfinished;
+mod untaken;
 mod visible;
 mod world;

@@ -97,6 +97,8 @@ pub struct Session {
     phase: Phase,
     opened: BootTime,
     decoder: Decoder,
+    /// Bytes that were there when frames were last left unread.
+    buffered_before: Option<usize>,
     version: Version,
     /// `ID:holdfast-EPOCH-CONNECTION`.
     name: Arc<str>,
@@ -131,6 +133,7 @@ impl Session {
             phase: Phase::Opening,
             opened: now.boot,
             decoder: Decoder::new(connect),
+            buffered_before: None,
             version: Version::V1_0,
             client_id: None,
             beats: Beats {
@@ -186,6 +189,12 @@ impl Session {
         }
     }
 
+    /// Memory of the messages, since this was last asked, that were encoded for the client, or dropped because nobody wants them any more; bytes
+    /// ([`Message::bytes_held`](message::Message::bytes_held)). Every [`Event::Deliver`] is among them once.
+    pub fn take_delivered_bytes(&mut self) -> usize {
+        self.output.take_taken()
+    }
+
     /// Bytes that were read and belong to no finished frame.
     pub fn unfinished_bytes(&self) -> usize {
         self.decoder.buffered()
@@ -210,6 +219,9 @@ impl Session {
     /// Takes an event; everything that it rests on has been confirmed.
     pub fn handle_event(&mut self, now: Now, event: Event) {
         if self.is_closed() {
+            if let Event::Deliver(delivery) = &event {
+                self.output.give_up(delivery);
+            }
             return;
         }
         match event {
@@ -225,6 +237,8 @@ impl Session {
             Event::Deliver(delivery) => {
                 if self.is_open() && self.subscriptions.contains_key(&delivery.consumer.number) {
                     self.output.push(Outgoing::Message(delivery));
+                } else {
+                    self.output.give_up(&delivery);
                 }
             }
             Event::BrowseEnd { consumer } => {
@@ -369,7 +383,7 @@ impl Session {
 
     /// The client does not take its answers, so nothing is read that would cause more.
     fn is_held_up(&self) -> bool {
-        self.output.answers() >= self.settings.limits.answers_max as usize
+        self.output.answer_bytes() + self.requests.receipt_bytes() >= self.settings.limits.answers_bytes_max as usize
     }
 
     fn is_open(&self) -> bool {
@@ -391,7 +405,10 @@ impl Session {
             };
             if let Some(waits_for) = waits_for {
                 let limit = self.settings.limits.read_ahead_bytes_max;
-                if self.decoder.buffered() > limit as usize {
+                let buffered = self.decoder.buffered();
+                // A large frame may have been under way when it began to wait: that was not sent ahead.
+                let before = *self.buffered_before.get_or_insert(buffered);
+                if buffered.saturating_sub(before) > limit as usize {
                     let problem = Problem::broken("Too much was sent ahead").because(format!(
                         "More than {limit} bytes came before {waits_for} (read_ahead_bytes_max). The connection is closed."
                     ));
@@ -399,6 +416,7 @@ impl Session {
                 }
                 return;
             }
+            self.buffered_before = None;
             match self.decoder.next_frame() {
                 Ok(Some(frame)) => self.handle_frame(now, frame),
                 Ok(None) => {
