@@ -13,7 +13,7 @@ use super::output::Output;
 use super::run_arguments::RunArguments;
 use crate::config::{Config, Scheme};
 use crate::observe;
-use crate::run::{RunError, RunOptions};
+use crate::run::{AdmissionLimits, RunError, RunOptions};
 
 pub(super) fn run(arguments: &RunArguments, _output: &Output) -> Result<(), Failure> {
     let effective = configuration::load(arguments.config.as_deref(), &arguments.flags)?;
@@ -57,6 +57,12 @@ fn options(config: &Config) -> RunOptions {
         data: config.data.clone(),
         stomp: stomp.map(|listener| listener.address).collect(),
         admin: config.admin.0,
+        admission: AdmissionLimits {
+            half_open_max: wide(config.limits_half_open_max.into()),
+            half_open_per_address_max: wide(config.limits_half_open_per_address_max.into()),
+            connections_per_address_max: Some(wide(config.limits_connections_per_address_max.into()))
+                .filter(|max| *max > 0),
+        },
         settings: settings(config),
     }
 }

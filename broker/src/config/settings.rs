@@ -94,7 +94,18 @@ settings! {
     "journal.checkpoint_interval" journal_checkpoint_interval: Duration = "1min", "1s" to "1h";
 
     /// Connections at a time; more are refused.
+    ///
+    /// Each needs an open file, and 256 are kept for the journal and administrators: where the machine allows fewer, fewer connections are accepted, and the log and `holdfast status` say so.
     "limits.connections_max" limits_connections_max: u32 = "10000", "1" to "1000000";
+
+    /// Connections that have not yet said CONNECT; more are refused.
+    "limits.half_open_max" limits_half_open_max: u32 = "5000", "1" to "1000000";
+
+    /// Connections of one address (IPv4, or a /64 of IPv6) that have not yet said CONNECT; more are refused.
+    "limits.half_open_per_address_max" limits_half_open_per_address_max: u32 = "2000", "1" to "1000000";
+
+    /// Connections of one address (IPv4, or a /64 of IPv6) at a time; 0: as many as there may be.
+    "limits.connections_per_address_max" limits_connections_per_address_max: u32 = "0", "0" to "1000000";
 
     /// The largest frame, hence about the largest message, that a client may send.
     "limits.frame_bytes_max" limits_frame_bytes_max: Size = "100MiB", "1KiB" to "1GiB";

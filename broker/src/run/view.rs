@@ -186,6 +186,13 @@ impl BrokerView for NodeView {
             status.connections as f64,
         );
         add(
+            "connections_refused_total",
+            "connections refused because a limit was reached",
+            true,
+            vec![],
+            self.pump.refused() as f64,
+        );
+        add(
             "unfinished_bytes",
             "memory of unfinished frames and of commands that wait for space",
             false,

@@ -347,6 +347,19 @@ impl Node {
         }
     }
 
+    /// Whether a client has still to say CONNECT.
+    pub fn is_opening(&self, connection: ConnectionId) -> bool {
+        self.peers.get(connection).is_some_and(|peer| peer.session.is_opening())
+    }
+
+    /// Warns of something that whoever runs the node found: in the log, and in status from now on.
+    pub fn warn(&mut self, warning: String) {
+        if self.warned.len() < WARNINGS_MAX {
+            self.warned.push(warning.clone());
+        }
+        self.notices.push(Notice::Warning(warning));
+    }
+
     /// Bytes that [`Node::output`] gave went to the socket.
     pub fn transmitted(&mut self, now: Now, connection: ConnectionId, count: usize) {
         if let Some(peer) = self.peers.get_mut(connection) {

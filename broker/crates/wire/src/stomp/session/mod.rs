@@ -179,6 +179,11 @@ impl Session {
         }
     }
 
+    /// Whether the client has still to say CONNECT.
+    pub fn is_opening(&self) -> bool {
+        matches!(self.phase, Phase::Opening)
+    }
+
     /// Whether bytes should be read from the client. While this is false they would only pile up (before CONNECTED, or while the client does not take its answers), or be ignored
     /// (at the end). Whoever reads all the same is stopped by `read_ahead_bytes_max`.
     pub fn is_reading(&self) -> bool {
