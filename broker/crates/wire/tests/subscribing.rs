@@ -39,6 +39,10 @@ fn every_header_of_subscribe_reaches_the_command() {
             "Subscribe 1 topic://A prefetch=1 no-local exclusive priority=5 pending=10",
         ),
         (
+            "destination:/queue/A\nactivemq.prefetchSize:99999999999999999999",
+            "Subscribe 1 queue://A prefetch=32767",
+        ),
+        (
             "destination:/queue/A\nactivemq.prefetchSize:4000000000",
             "Subscribe 1 queue://A prefetch=32767",
         ),
@@ -170,6 +174,19 @@ fn auto_acknowledges_when_the_last_byte_was_transmitted_and_in_ranges() {
         it.commands(),
         ["Acknowledge 1 2..3 Consumed", "Acknowledge 2 1..1 Consumed"]
     );
+}
+
+#[test]
+fn a_prefetch_above_the_limit_is_cut_to_it() {
+    let mut settings = settings();
+    settings.limits.prefetch_max = 7;
+    let mut it = Conversation::connected_with(settings, "1.2", "");
+    for (number, prefetch) in ["8", "4294967296", "99999999999999999999", "7", "6"].iter().enumerate() {
+        let frame = format!("SUBSCRIBE\nid:{number}\ndestination:/queue/A\nactivemq.prefetchSize:{prefetch}\n\n");
+        let commands = it.client(&frame).join("");
+        let expected = if *prefetch == "6" { "prefetch=6" } else { "prefetch=7" };
+        assert!(commands.ends_with(expected), "{prefetch}: {commands}");
+    }
 }
 
 #[test]
