@@ -206,7 +206,9 @@ impl Engine {
             }
         } else if self.durables.len() >= self.settings.subscriptions_max {
             let max = self.settings.subscriptions_max;
-            let text = format!("The maximum number of durable subscriptions allowed ({max}) has already been reached.");
+            let text = format!(
+                "The maximum number of durable subscriptions allowed ({max}, durable_subscriptions_max) has already been reached."
+            );
             return Err(nothing(Refusal::new(RefusalKind::ResourceAllocation, text)));
         }
         for destination in subscribe

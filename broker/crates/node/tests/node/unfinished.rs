@@ -54,7 +54,7 @@ impl Large {
             }
         }
         if self.sent + count == self.length() {
-            *bytes.last_mut().unwrap() = 0;
+            *bytes.last_mut().expect("it is not empty") = 0;
         }
         self.sent += count;
         broker.node.receive(world.now(), self.client.connection, &bytes);
