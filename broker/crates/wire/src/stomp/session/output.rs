@@ -49,6 +49,9 @@ impl ErrorFrame {
     }
 }
 
+/// After an encoding that was larger the buffer is given back when there is nothing more to say.
+const KEPT_BUFFER_BYTES: usize = 4 << 10;
+
 /// One thing to say.
 #[derive(Debug)]
 pub(super) enum Outgoing {
@@ -95,6 +98,8 @@ pub(super) struct Output {
     /// Encoded and not polled.
     ready: VecDeque<Bytes>,
     buffer: BytesMut,
+    /// Bytes of the last encoding.
+    lately: usize,
     scratch: String,
     /// Bytes of the connection that were polled, and those of them that were transmitted.
     polled: u64,
@@ -117,6 +122,7 @@ impl Output {
             answer_bytes: 0,
             ready: VecDeque::new(),
             buffer: BytesMut::new(),
+            lately: 0,
             scratch: String::new(),
             polled: 0,
             transmitted: 0,
@@ -217,6 +223,10 @@ impl Output {
 
     fn encode(&mut self, subscriptions: &mut BTreeMap<u32, Subscription>, temporaries: &Temporaries, version: Version) {
         let mut encoded = 0;
+        if self.buffer.capacity() == 0 {
+            // As much as lately, so that it need not grow step by step.
+            self.buffer.reserve(self.lately);
+        }
         while encoded + self.buffer.len() < POLL_BYTES
             && let Some(outgoing) = self.queue.pop_front()
         {
@@ -244,6 +254,12 @@ impl Output {
             }
         }
         self.flush(&mut encoded);
+        if self.queue.is_empty() {
+            self.lately = encoded.min(POLL_BYTES);
+            if encoded > KEPT_BUFFER_BYTES {
+                self.buffer = BytesMut::new();
+            }
+        }
     }
 
     fn flush(&mut self, encoded: &mut usize) {
