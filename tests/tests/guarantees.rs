@@ -116,9 +116,9 @@ fn every_limit_has_a_row_that_names_its_words_and_a_test_that_reaches_it() {
         let names = [setting, inside.map_or(setting, |(_, inside)| inside)];
         for (file, _) in named(row) {
             let source = std::fs::read_to_string(workspace().join(&file)).expect("it was read above");
-            let mentions = |name: &&str| source.contains(*name) || source.contains(&name.replace('_', "-"));
+            let mentions = |name: &str| source.contains(name) || source.contains(&name.replace('_', "-"));
             assert!(
-                names.iter().any(|name| mentions(&name)),
+                names.iter().any(|name| mentions(name)),
                 "{file} does not mention {setting}"
             );
         }
