@@ -1,6 +1,7 @@
 //! Connections: who they are, and what ends with them.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use message::{
@@ -15,10 +16,11 @@ use crate::flow::Backlog;
 use crate::queue::{Queue, Role};
 use crate::step::Step;
 use crate::topic::Topic;
+use crate::untaken::Untaken;
 use crate::work::Work;
 
 /// One connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) client_id: Option<Arc<str>>,
     pub(crate) consumers: BTreeSet<ConsumerId>,
@@ -28,6 +30,22 @@ pub(crate) struct Connection {
     pub(crate) sends_to: BTreeSet<ObjectId>,
     /// What it asked for and has not got, for want of space.
     pub(crate) backlog: Backlog,
+    /// What it was delivered and has not taken.
+    pub(crate) untaken: Rc<Untaken>,
+}
+
+impl Connection {
+    pub(crate) fn new(untaken: Rc<Untaken>) -> Connection {
+        Connection {
+            client_id: None,
+            consumers: BTreeSet::new(),
+            transactions: BTreeSet::new(),
+            temporaries: BTreeSet::new(),
+            sends_to: BTreeSet::new(),
+            backlog: Backlog::default(),
+            untaken,
+        }
+    }
 }
 
 impl Engine {
@@ -88,6 +106,7 @@ impl Engine {
         let Some(connection) = self.connections.remove(&id) else {
             return;
         };
+        self.lines.bytes -= connection.backlog.bytes;
         if let Some(client_id) = connection.client_id {
             self.clients.remove(&client_id);
         }

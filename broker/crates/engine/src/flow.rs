@@ -30,6 +30,8 @@ pub(crate) struct Lines {
     pub(crate) may_move: bool,
     /// Memory that was taken when the first in its line found too little.
     memory_taken: u64,
+    /// Memory of what waits; bytes.
+    pub(crate) bytes: usize,
 }
 
 impl Lines {
@@ -54,7 +56,7 @@ impl Lines {
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     commands: VecDeque<(Option<RequestId>, Command)>,
-    bytes: usize,
+    pub(crate) bytes: usize,
     /// In which line the connection stands, and since when its first command has been the first.
     waits: Option<(Scarce, EngineTime)>,
 }
@@ -80,16 +82,37 @@ impl Backlog {
         self.bytes -= bytes_of(&command);
         Some((request, command))
     }
+
+    fn put_back(&mut self, request: Option<RequestId>, command: Command) {
+        self.bytes += bytes_of(&command);
+        self.commands.push_front((request, command));
+    }
+
+    /// What waits behind the first command. That one does not count: however large it is, what comes behind it may be the acknowledgement that makes room for it.
+    fn bytes_behind(&self) -> usize {
+        let first = self.commands.front();
+        self.bytes - first.map_or(0, |(_, command)| bytes_of(command))
+    }
 }
 
-/// Memory that a command that is no send takes, about.
+/// Memory that a command takes beside what it names, about.
 const COMMAND_BYTES: usize = 128;
 
 fn bytes_of(command: &Command) -> usize {
-    match command {
-        Command::Send(send) => COMMAND_BYTES + send.message.bytes_held(),
-        _ => COMMAND_BYTES,
-    }
+    let named = match command {
+        Command::Send(send) => send.bytes_held(),
+        Command::Subscribe(subscribe) => subscribe.bytes_held(),
+        Command::CreateTemporary { destination } | Command::DeleteTemporary { destination } => destination.name.len(),
+        Command::Connect { .. }
+        | Command::Acknowledge(_)
+        | Command::Unsubscribe { .. }
+        | Command::RemoveDurable { .. }
+        | Command::Begin { .. }
+        | Command::Commit { .. }
+        | Command::Rollback { .. }
+        | Command::Pull { .. } => 0,
+    };
+    COMMAND_BYTES + named
 }
 
 /// How many connections wait, and for what.
@@ -123,7 +146,19 @@ impl Engine {
     pub fn is_backed_up(&self, connection: ConnectionId) -> bool {
         self.connections
             .get(&connection)
-            .is_some_and(|connection| connection.backlog.bytes >= self.settings.waiting_bytes_max)
+            .is_some_and(|connection| connection.backlog.bytes_behind() >= self.settings.waiting_bytes_max)
+    }
+
+    /// Memory of a connection's commands that wait for space, without the first of them; bytes.
+    pub fn bytes_behind_waiting(&self, connection: ConnectionId) -> usize {
+        self.connections
+            .get(&connection)
+            .map_or(0, |connection| connection.backlog.bytes_behind())
+    }
+
+    /// Memory of everything that waits for space, of all connections; bytes.
+    pub fn bytes_waiting(&self) -> usize {
+        self.lines.bytes
     }
 
     /// Carries a command out, or lets it wait.
@@ -181,6 +216,7 @@ impl Engine {
 
     fn hold(&mut self, id: ConnectionId, request: Option<RequestId>, command: Command) {
         if let Some(connection) = self.connections.get_mut(&id) {
+            self.lines.bytes += bytes_of(&command);
             connection.backlog.push(request, command);
         }
     }
@@ -225,6 +261,7 @@ impl Engine {
             self.lines.of(scarce).pop_front();
             return true;
         };
+        self.lines.bytes -= bytes_of(&command);
         let Some(shortage) = self.shortage_for(step, id, &command) else {
             step.spend(1);
             self.perform(step, id, request, command);
@@ -233,8 +270,8 @@ impl Engine {
         let Some(connection) = self.connections.get_mut(&id) else {
             return true;
         };
-        connection.backlog.bytes += bytes_of(&command);
-        connection.backlog.commands.push_front((request, command));
+        self.lines.bytes += bytes_of(&command);
+        connection.backlog.put_back(request, command);
         if shortage.scarce == scarce {
             self.lines.memory_taken = self.volatile_bytes;
             return false;
@@ -259,6 +296,7 @@ impl Engine {
                     connection.backlog.waits = None;
                     continue;
                 };
+                self.lines.bytes -= bytes_of(&command);
                 step.spend(1);
                 // Whatever comes behind it is looked at anew, from the end of the line.
                 match self.shortage_for(step, id, &command) {

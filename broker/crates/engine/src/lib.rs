@@ -43,6 +43,7 @@ mod subscriber;
 mod time;
 mod topic;
 mod transaction;
+mod untaken;
 mod work;
 
 pub use admin::{

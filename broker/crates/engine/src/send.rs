@@ -185,7 +185,9 @@ impl Engine {
     fn too_many_destinations_for(&self, more: usize) -> Option<Refusal> {
         let max = self.settings.destinations_max;
         (self.names.len() + more > max).then(|| {
-            let text = format!("The maximum number of destinations allowed ({max}) has already been reached.");
+            let text = format!(
+                "The maximum number of destinations allowed ({max}, destinations_max) has already been reached."
+            );
             Refusal::new(RefusalKind::ResourceAllocation, text)
         })
     }

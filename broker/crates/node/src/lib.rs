@@ -24,6 +24,7 @@ mod settings;
 mod space;
 mod start;
 mod status;
+mod unfinished;
 
 pub use clients::{ConnectionReport, ConsumerReport};
 pub use clock::CLOCK_DIFFERENCE_MAX;

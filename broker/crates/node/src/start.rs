@@ -251,7 +251,13 @@ async fn prepare(context: &StartContext) -> Result<(), Failure> {
         }
     }
     for directory in [names::EPOCHS, names::JOURNAL, names::CHECKPOINTS] {
-        files.create_directory(directory).await.map_err(Failure::Disk)?;
+        loop {
+            match files.create_directory(directory).await {
+                // A directory takes a block as well.
+                Err(error) if error.kind == DiskErrorKind::NoSpace => make_room(context).await?,
+                created => break created.map_err(Failure::Disk)?,
+            }
+        }
     }
     files.sync_directory("").await.map_err(Failure::Disk)?;
     wait_for_space(context).await

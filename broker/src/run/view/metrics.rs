@@ -51,6 +51,27 @@ impl NodeView {
             status.connections as f64,
         );
         add(
+            "connections_refused_total",
+            "connections refused because a limit was reached",
+            true,
+            vec![],
+            self.pump.refused() as f64,
+        );
+        add(
+            "unfinished_bytes",
+            "memory of unfinished frames and of commands that wait for space",
+            false,
+            vec![],
+            status.unfinished_bytes as f64,
+        );
+        add(
+            "untaken_bytes",
+            "memory of messages delivered to clients that have not taken them",
+            false,
+            vec![],
+            status.untaken_bytes as f64,
+        );
+        add(
             "records_confirmed",
             "sequence of the newest confirmed record",
             true,

@@ -25,3 +25,4 @@ mod temporaries;
 mod topics;
 mod transactions;
 mod transfers;
+mod untaken;
