@@ -24,3 +24,4 @@ pub mod config;
 mod listen;
 pub mod observe;
 pub mod run;
+mod wrap;

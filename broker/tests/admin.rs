@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use holdfast::admin::{
-    Answer, BrokerView, BrowseRequest, BrowsedMessage, Created, Deleted, DestinationStatus, DiskStatus, Metric, Purged,
-    Refused, RefusedKind, Role, Status,
+    Answer, BrokerView, BrowseRequest, BrowsedMessage, Closed, ConnectionStatus, ConnectionsRequest, Created,
+    DeadLettersAnswer, DeadLettersRequest, Deleted, DestinationStatus, DiskStatus, Metric, MoveRequest, MoveStatus,
+    Page, Purge, Purged, Refused, RefusedKind, Role, Status, SubscriptionStatus, SubscriptionsRequest,
 };
 use message::Destination;
 
@@ -112,9 +113,66 @@ impl BrokerView for Shared {
         );
         self.0.order(format!("delete {destination}"), Err(refused))
     }
-    fn purge(&self, destination: Destination) -> Answer<'_, Purged> {
+    fn purge(&self, destination: Destination, what: Purge) -> Answer<'_, Purged> {
         let name = destination.to_string();
-        self.0.order(format!("purge {name}"), Ok(Purged { name, messages: 5 }))
+        let order = match what {
+            Purge::Everything => format!("purge {name}"),
+            Purge::SetAside => format!("purge {name} of what is set aside"),
+        };
+        self.0.order(order, Ok(Purged { name, messages: 5 }))
+    }
+    fn move_messages(&self, request: MoveRequest) -> Answer<'_, MoveStatus> {
+        let to = request.to.as_ref().map_or("its origin".into(), ToString::to_string);
+        let order = format!(
+            "move {} to {to} {:?} {:?}",
+            request.from, request.selector, request.limit
+        );
+        let status = MoveStatus {
+            messages: 4,
+            ..MoveStatus::default()
+        };
+        self.0.order(order, Ok(status))
+    }
+    fn dead_letters(&self, request: DeadLettersRequest) -> Answer<'_, DeadLettersAnswer> {
+        let queue = request.queue.map(|queue| queue.to_string());
+        let order = format!(
+            "dead letters {queue:?} {:?} {} {:?}",
+            request.after, request.limit, request.selector
+        );
+        self.0.order(order, Ok(DeadLettersAnswer::default()))
+    }
+    fn dead_letter_queue(&self) -> Destination {
+        Destination::queue("DEAD").unwrap()
+    }
+    fn connections(&self, request: ConnectionsRequest) -> Answer<'_, Page<ConnectionStatus>> {
+        let order = format!(
+            "connections {:?} {} {:?} {}",
+            request.after, request.limit, request.client_id, request.waiting
+        );
+        let page = Page {
+            found: vec![ConnectionStatus::default()],
+            next: Some("7".into()),
+        };
+        self.0.order(order, Ok(page))
+    }
+    fn close_connection(&self, id: u64) -> Answer<'_, Closed> {
+        self.0.order(format!("close {id}"), Ok(Closed { id }))
+    }
+    fn subscriptions(&self, request: SubscriptionsRequest) -> Answer<'_, Page<SubscriptionStatus>> {
+        let destination = request.destination.map(|destination| destination.to_string());
+        let order = format!(
+            "subscriptions {:?} {} {destination:?} {:?} {:?}",
+            request.after, request.limit, request.client_id, request.connection
+        );
+        let page = Page {
+            found: vec![],
+            next: None,
+        };
+        self.0.order(order, Ok(page))
+    }
+    fn delete_subscription(&self, client_id: String, name: String) -> Answer<'_, Deleted> {
+        let order = format!("delete {name} of {client_id}");
+        self.0.order(order, Ok(Deleted { name, messages: 2 }))
     }
     fn browse(&self, request: BrowseRequest) -> Answer<'_, Vec<BrowsedMessage>> {
         let order = format!(
@@ -224,8 +282,30 @@ fn status_is_json_for_programs_and_text_for_people() {
     for (path, headers) in [("/status?format=text", ""), ("/status", "Accept: text/plain\r\n")] {
         let (_, text) = fixture.request("GET", path, headers, "");
         assert!(text.starts_with("state        leading, ready\n"), "{text}");
+        assert!(text.contains("clients      2 connections, 1 consumer\n"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
+}
+
+#[test]
+fn warnings_stand_first_and_fit_80_columns_with_their_advice() {
+    let fixture = start();
+    fixture.broker.status.lock().unwrap().warnings = vec![holdfast::admin::Warning {
+        what: "something long is the matter ".repeat(5).trim().into(),
+        what_to_do: "do something that takes many words ".repeat(5).trim().into(),
+    }];
+    let (_, text) = fixture.get("/status?format=text");
+    assert!(text.starts_with("WARNING  something long"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let (warning, facts) = text.split_once("\n\n").unwrap();
+    assert_eq!(
+        (warning.matches("something").count(), warning.matches("words").count()),
+        (10, 5)
+    );
+    assert!(
+        warning.contains("\n         to do: do something") && facts.starts_with("state "),
+        "{text}"
+    );
 }
 
 #[test]
@@ -275,6 +355,61 @@ fn orders_reach_the_broker_and_its_refusals_reach_the_client() {
 }
 
 #[test]
+fn clients_moves_and_dead_letters_are_asked_for_as_the_index_says() {
+    let fixture = start();
+    let (_, index) = fixture.get("/");
+    for path in [
+        "/api/connections",
+        "/api/subscriptions",
+        "/api/dlq",
+        "/api/destinations/move",
+    ] {
+        assert!(index.contains(path), "{index}");
+    }
+    let (code, page) = fixture.get("/api/connections?after=3&limit=5&client_id=C&waiting=true");
+    assert!(code == 200 && page.contains("\"next\": \"7\""), "{page}");
+    assert_eq!(fixture.order("/api/connections/close", "{\"id\": 9}").0, 200);
+    assert_eq!(
+        fixture.get("/api/subscriptions?destination=/topic/T&connection=4").0,
+        200
+    );
+    let deleted = fixture.request("DELETE", "/api/subscriptions?client_id=C&name=D", "", "");
+    assert!(deleted.0 == 200 && deleted.1.contains("\"messages\": 2"), "{deleted:?}");
+    let moved = fixture.order(
+        "/api/destinations/move",
+        "{\"name\": \"A\", \"to\": \"B\", \"selector\": \"a = 1\", \"limit\": 3}",
+    );
+    assert!(moved.0 == 200 && moved.1.contains("\"messages\": 4"), "{moved:?}");
+    assert_eq!(fixture.order("/api/dlq/retry", "{}").0, 200);
+    assert_eq!(fixture.get("/api/dlq?after=4%3A17&limit=5000").0, 200);
+    assert_eq!(
+        fixture
+            .order("/api/destinations/purge", "{\"name\": \"A\", \"set_aside\": true}")
+            .0,
+        200
+    );
+    let expected = [
+        "connections Some(3) 5 Some(\"C\") true",
+        "close 9",
+        "subscriptions None 1000 Some(\"topic://T\") None Some(4)",
+        "delete D of C",
+        "move queue://A to queue://B Some(\"a = 1\") Some(3)",
+        "move queue://DEAD to its origin None None",
+        "dead letters None Some(\"4:17\") 1000 None",
+        "purge queue://A of what is set aside",
+    ];
+    assert_eq!(fixture.orders(), expected);
+}
+
+#[test]
+fn a_long_name_is_cut_in_a_refusal() {
+    let fixture = start();
+    let (code, body) = fixture.get(&format!("/api/destination?name=queue://{}", "x".repeat(5000)));
+    assert_eq!(code, 400, "{body}");
+    assert!(body.len() < 600, "{body}");
+}
+
+#[test]
 fn wrong_requests_are_refused_before_they_reach_the_broker() {
     let fixture = start();
     let long = format!("{{\"name\": \"{}\"}}", "x".repeat(70_000));
@@ -295,6 +430,19 @@ fn wrong_requests_are_refused_before_they_reach_the_broker() {
         (fixture.order("/api/destinations", "{\"name\": \"\"}"), 400),
         (fixture.order("/api/destinations/purge", "{\"name\": \"A.>\"}"), 400),
         (fixture.order("/api/destinations", &long), 413),
+        (fixture.get("/api/connections?after=x"), 400),
+        (fixture.get("/api/subscriptions?connection=-1"), 400),
+        (fixture.request("DELETE", "/api/subscriptions?client_id=C", "", ""), 400),
+        (fixture.request("PUT", "/api/subscriptions", "", ""), 405),
+        (fixture.get("/api/connections/close"), 405),
+        (fixture.order("/api/connections/close", "{\"id\": \"x\"}"), 400),
+        (fixture.order("/api/destinations/move", "{\"name\": \"A\"}"), 400),
+        (
+            fixture.order("/api/destinations/move", "{\"name\": \"A\", \"to\": \"B.>\"}"),
+            400,
+        ),
+        (fixture.order("/api/dlq/retry", "{\"id\": 1}"), 400),
+        (fixture.order("/api/dlq", "{}"), 405),
         (
             fixture.request(
                 "POST",

@@ -93,6 +93,15 @@ fn every_problem_of_a_file_is_told_at_once() {
 }
 
 #[test]
+fn an_address_that_is_listed_again_is_told_of_once() {
+    let told = refusal("listen = [\"stomp://0.0.0.0:61613\", \"stomp://0.0.0.0:61613\", \"stomp://0.0.0.0:61613\"]\n");
+    assert_eq!(told.matches("which other machines can reach").count(), 1, "{told}");
+    assert_eq!(told.matches("twice").count(), 1, "{told}");
+    let any_port = "listen = [\"stomp://127.0.0.1:0\", \"stomp://127.0.0.1:0\"]\n";
+    assert!(load_file(any_port).is_ok(), "each gets a port of its own");
+}
+
+#[test]
 fn text_that_is_not_toml_is_refused_with_its_line() {
     let told = refusal("name = \"a\"\nlisten = [\n");
     assert!(told.starts_with("FILE:2:"), "{told}");

@@ -117,6 +117,8 @@ fn every_exit_code_comes_with_what_happened_where_and_what_to_do() {
     let at = |name: &str| directory.path().join(name).to_str().unwrap().to_string();
     let (data, other, file) = (at("data"), at("other"), at("file"));
     std::fs::write(&file, "unknown = 1\n").unwrap();
+    let looped = at("loop");
+    std::os::unix::fs::symlink(&looped, &looped).unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().map(|address| (taken, address.to_string())).unwrap();
     let nobody = {
@@ -166,6 +168,7 @@ fn every_exit_code_comes_with_what_happened_where_and_what_to_do() {
         ),
         (Exit::DataUnusable, vec!["status", "--data", &other]),
         (Exit::DataUnusable, run(&file).to_vec()),
+        (Exit::DataUnusable, run(&looped).to_vec()),
         (Exit::AnotherLeads, run(&data).to_vec()),
         (
             Exit::Refused,
@@ -175,6 +178,22 @@ fn every_exit_code_comes_with_what_happened_where_and_what_to_do() {
             Exit::Refused,
             vec!["destinations", "purge", "topic://T", "--data", &data],
         ),
+        (
+            Exit::Usage,
+            vec!["destinations", "move", "A", "amqp://B", "--data", &data],
+        ),
+        (Exit::Usage, vec!["completions", "tcsh"]),
+        (Exit::Failure, vec!["man", "/nowhere"]),
+        (Exit::Refused, vec!["destinations", "move", "Q", "Q", "--data", &data]),
+        (Exit::Refused, vec!["dlq", "retry", "nowhere", "--data", &data]),
+        (Exit::Refused, vec!["dlq", "list", "topic://T", "--data", &data]),
+        (Exit::Refused, vec!["connections", "close", "999", "--data", &data]),
+        (
+            Exit::Refused,
+            vec!["subscriptions", "delete", "C", "D", "--data", &data],
+        ),
+        (Exit::Unreachable, vec!["connections", "--admin", &nobody]),
+        (Exit::NotReady, vec!["subscriptions", "--admin", &starting]),
         (Exit::Refused, vec!["browse", "Q", "--selector", "a =", "--data", &data]),
         // The message that waits there is none of the run's.
         (

@@ -1,4 +1,4 @@
-//! Every promise of docs/guarantees.md and every row of docs/recovery.md names a test that exists.
+//! Every promise of docs/guarantees.md and every row of docs/recovery.md and docs/limits.md names a test that exists.
 
 use std::collections::BTreeSet;
 
@@ -46,6 +46,85 @@ fn every_promise_names_a_test_that_exists() {
 #[test]
 fn every_row_of_recovery_names_a_test_that_exists() {
     check(&rows(&document("docs/recovery.md")), "broker/crates");
+}
+
+/// What a limit is called inside, where that is not its setting's name.
+const INSIDE: [(&str, &str); 5] = [
+    ("answers_bytes_per_connection_max", "answers_bytes_max"),
+    ("durable_subscriptions_max", "subscriptions_max"),
+    ("read_ahead_bytes_max", "waiting_bytes_max"),
+    ("untaken_bytes_max", "untaken_bytes_all_max"),
+    ("untaken_bytes_per_connection_max", "untaken_bytes_max"),
+];
+
+/// The broker's sources as one text, without what only their layout adds.
+fn sources() -> String {
+    fn collect(directory: &std::path::Path, text: &mut String) {
+        for entry in std::fs::read_dir(directory).expect("the sources exist") {
+            let path = entry.expect("it can be read").path();
+            if path.is_dir() && path.file_name().is_some_and(|name| name != "tests") {
+                collect(&path, text);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                text.push_str(&std::fs::read_to_string(&path).expect("it is text"));
+            }
+        }
+    }
+    let mut text = String::new();
+    collect(&workspace().join("broker"), &mut text);
+    // A string that goes on in the next line.
+    let mut lines = text.lines();
+    let mut joined = String::new();
+    while let Some(line) = lines.next() {
+        let mut line = line.trim_end().to_owned();
+        while let Some(begun) = line.strip_suffix('\\') {
+            line = format!("{begun}{}", lines.next().unwrap_or_default().trim());
+        }
+        joined.push_str(&line);
+        joined.push('\n');
+    }
+    joined
+}
+
+#[test]
+fn every_limit_has_a_row_that_names_its_words_and_a_test_that_reaches_it() {
+    let reference = document("docs/configuration.md");
+    let settings: BTreeSet<&str> = reference
+        .lines()
+        .filter_map(|line| line.strip_prefix("### `limits.")?.strip_suffix('`'))
+        .collect();
+    assert!(settings.len() > 20, "{settings:?}");
+    let text = document("docs/limits.md");
+    let sources = sources();
+    let mut seen = BTreeSet::new();
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| `limits.")).collect();
+    check(&rows, "");
+    for row in &rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [setting, _, words, _] = cells[..] else {
+            panic!("a row has four cells: {row}");
+        };
+        let setting = setting.trim_matches('`').trim_start_matches("limits.");
+        assert!(settings.contains(setting), "there is no setting limits.{setting}");
+        assert!(seen.insert(setting), "limits.{setting} stands there twice");
+        for part in words.split('"').skip(1).step_by(2).flat_map(|words| words.split('…')) {
+            assert!(
+                sources.contains(part),
+                "the broker never says {part:?} (limits.{setting})"
+            );
+        }
+        let inside = INSIDE.iter().find(|(outside, _)| *outside == setting);
+        let names = [setting, inside.map_or(setting, |(_, inside)| inside)];
+        for (file, _) in named(row) {
+            let source = std::fs::read_to_string(workspace().join(&file)).expect("it was read above");
+            let mentions = |name: &str| source.contains(name) || source.contains(&name.replace('_', "-"));
+            assert!(
+                names.iter().any(|name| mentions(name)),
+                "{file} does not mention {setting}"
+            );
+        }
+    }
+    let missing: Vec<_> = settings.difference(&seen).collect();
+    assert!(missing.is_empty(), "docs/limits.md has no row for {missing:?}");
 }
 
 #[test]

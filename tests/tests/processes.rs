@@ -2,10 +2,11 @@
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
-use holdfast_tests::process::{Broker, Ended, Launch, Unavailable, command, holdfast, program};
+use holdfast_tests::process::{
+    Broker, Ended, Launch, Unavailable, command, holdfast, is_root, program, reachable_by_others,
+};
 
 /// Exit codes, as docs/exit-codes.md has them.
 const ADDRESS_IN_USE: i32 = 71;
@@ -81,7 +82,7 @@ fn data_directory_without_a_parent_is_refused() {
 
 #[test]
 fn data_directory_that_may_not_be_written_is_refused() {
-    if !nix_is_root() {
+    if !is_root() {
         return Unavailable("it takes root to become another user".into())
             .skip("data_directory_that_may_not_be_written_is_refused");
     }
@@ -174,17 +175,4 @@ fn journal_of_a_stopped_broker_verifies() {
     broker.stop();
     let output = command(&["journal".into(), "verify".into(), data.into()]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// Whether this process is root.
-fn nix_is_root() -> bool {
-    std::fs::metadata("/proc/self")
-        .map(|own| std::os::unix::fs::MetadataExt::uid(&own))
-        .is_ok_and(|user| user == 0)
-}
-
-/// Whether every directory above a file lets everybody through.
-fn reachable_by_others(file: &Path) -> bool {
-    file.ancestors()
-        .all(|part| std::fs::metadata(part).is_ok_and(|found| found.permissions().mode() & 0o001 != 0))
 }

@@ -9,6 +9,9 @@ use std::pin::Pin;
 use message::Destination;
 use serde::{Deserialize, Serialize};
 
+use super::clients::{Closed, ConnectionStatus, ConnectionsRequest, Page, SubscriptionStatus, SubscriptionsRequest};
+use super::moves::{DeadLettersAnswer, DeadLettersRequest, MoveRequest, MoveStatus};
+
 /// An answer that takes a while.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refused>> + 'a>>;
 
@@ -32,8 +35,29 @@ pub trait BrokerView: 'static {
     /// Deletes a destination with all its messages; done when that is confirmed.
     fn delete(&self, destination: Destination) -> Answer<'_, Deleted>;
 
-    /// Removes all messages that waited when the purge began; done when that is confirmed.
-    fn purge(&self, destination: Destination) -> Answer<'_, Purged>;
+    /// Removes all messages that waited when the purge began, or only those that are set aside; done when that is confirmed.
+    fn purge(&self, destination: Destination, what: Purge) -> Answer<'_, Purged>;
+
+    /// Moves waiting messages; done when that is confirmed. Whoever does not wait for the answer ends it.
+    fn move_messages(&self, request: MoveRequest) -> Answer<'_, MoveStatus>;
+
+    /// Looks at a dead-letter queue.
+    fn dead_letters(&self, request: DeadLettersRequest) -> Answer<'_, DeadLettersAnswer>;
+
+    /// Where this broker puts dead letters.
+    fn dead_letter_queue(&self) -> Destination;
+
+    /// Clients in the order in which they came.
+    fn connections(&self, request: ConnectionsRequest) -> Answer<'_, Page<ConnectionStatus>>;
+
+    /// Ends a connection at once, as if the network had.
+    fn close_connection(&self, id: u64) -> Answer<'_, Closed>;
+
+    /// Consumers in the order of their connections, then durable subscriptions that nobody uses now.
+    fn subscriptions(&self, request: SubscriptionsRequest) -> Answer<'_, Page<SubscriptionStatus>>;
+
+    /// Deletes a durable subscription with what waits in it; done when that is confirmed.
+    fn delete_subscription(&self, client_id: String, name: String) -> Answer<'_, Deleted>;
 
     /// Looks at waiting messages without taking them.
     fn browse(&self, request: BrowseRequest) -> Answer<'_, Vec<BrowsedMessage>>;
@@ -219,6 +243,15 @@ pub struct Deleted {
     pub name: String,
     /// Messages that went with it.
     pub messages: u64,
+}
+
+/// What a purge removes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purge {
+    /// Everything that waits in a queue, what is in delivery and what is set aside included.
+    Everything,
+    /// What is set aside, of a queue or of the durable subscriptions that take from a topic.
+    SetAside,
 }
 
 /// Answer to a purge.

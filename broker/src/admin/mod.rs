@@ -8,7 +8,10 @@
 //! Tests: `broker/tests/admin.rs`.
 
 mod broker_view;
+mod clients;
 mod metrics;
+mod moves;
+mod order;
 mod query;
 mod respond;
 mod routes;
@@ -17,8 +20,13 @@ mod status_text;
 
 pub use broker_view::{
     Answer, BrokerView, BrowseRequest, BrowsedMessage, Created, Deleted, DestinationStatus, DiskStatus, Leader, Metric,
-    Progress, Purged, Refused, RefusedKind, Role, Status, Warning,
+    Progress, Purge, Purged, Refused, RefusedKind, Role, Status, Warning,
 };
+pub use clients::{
+    Closed, ConnectionStatus, ConnectionsAnswer, ConnectionsRequest, Page, SubscriptionStatus, SubscriptionsAnswer,
+    SubscriptionsRequest,
+};
+pub use moves::{DeadLetter, DeadLettersAnswer, DeadLettersRequest, Left, MoveRequest, MoveStatus};
 pub use query::parse_destination;
 pub use respond::{BrowseAnswer, DestinationsAnswer, ErrorAnswer};
 pub use server::{REQUEST_BYTES_MAX, serve};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use message::{Destination, Kind};
+use message::{Destination, EXCERPT_CHARS_MAX, Kind, excerpt};
 
 use super::broker_view::{Refused, RefusedKind};
 
@@ -22,7 +22,7 @@ fn decode(text: &str) -> Result<String, Refused> {
         Refused::new(
             RefusedKind::Invalid,
             "a parameter is not encoded as UTF-8 with percent signs",
-            text,
+            excerpt(text, EXCERPT_CHARS_MAX),
             "encode it, for example with curl --data-urlencode",
         )
     };
@@ -57,7 +57,7 @@ pub fn parse_destination(text: &str) -> Result<Destination, Refused> {
         Refused::new(
             RefusedKind::Invalid,
             what,
-            text,
+            excerpt(text, EXCERPT_CHARS_MAX),
             "write queue://NAME or topic://NAME; a bare NAME is a queue",
         )
     };

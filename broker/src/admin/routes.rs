@@ -10,28 +10,34 @@
 //! | `/api/destinations` | POST | `{"name": "queue://A"}` → created |
 //! | `/api/destinations` | DELETE | `?name=queue://A` → deleted |
 //! | `/api/destination` | GET | `?name=queue://A` → one destination |
-//! | `/api/destinations/purge` | POST | `{"name": "queue://A"}` → purged |
+//! | `/api/destinations/purge` | POST | `{"name": "queue://A", "set_aside": false}` → purged |
+//! | `/api/destinations/move` | POST | `{"name": "queue://A", "to": "queue://B", "selector": S, "limit": N}` → what was moved and what was left |
+//! | `/api/dlq` | GET | `?name=Q&after=A&limit=N&selector=S` → dead letters |
+//! | `/api/dlq/retry` | POST | `{"name": Q, "selector": S, "limit": N}` → what went back where it came from |
+//! | `/api/connections` | GET | `?after=A&limit=N&client_id=C&waiting=true` → connections |
+//! | `/api/connections/close` | POST | `{"id": 7}` → closed |
+//! | `/api/subscriptions` | GET | `?after=A&limit=N&destination=D&client_id=C&connection=7` → subscriptions |
+//! | `/api/subscriptions` | DELETE | `?client_id=C&name=N` → a durable subscription deleted |
 //! | `/api/browse` | GET | `?name=queue://A&limit=N&body_bytes=N&selector=S` → messages |
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Bytes};
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, ORIGIN};
+use hyper::header::{ACCEPT, HOST, ORIGIN};
 use hyper::{Method, Request, StatusCode};
-use message::Destination;
-use serde::Deserialize;
+use message::{Destination, EXCERPT_CHARS_MAX, excerpt};
 
 use super::broker_view::{Answer, BrokerView, BrowseRequest, Refused, RefusedKind};
-use super::metrics;
+use super::clients::{ConnectionsAnswer, ConnectionsRequest, Page, SubscriptionsAnswer, SubscriptionsRequest};
+use super::moves::DeadLettersRequest;
 use super::query::{parameters, parse_destination};
 use super::respond::{BrowseAnswer, DestinationsAnswer, Reply, json, refusal, refusal_with, reply, text, wrong_method};
-use super::server::REQUEST_BYTES_MAX;
 use super::status_text::status_text;
+use super::{metrics, order};
 
 /// Time for a question.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Time for an order: a purge of millions is done in steps.
 const ORDER_WITHIN: Duration = Duration::from_secs(10 * 60);
@@ -52,16 +58,17 @@ Holdfast's admin interface.
   /api/destinations        GET a list, POST {\"name\": \"queue://A\"} creates,
                            DELETE ?name=queue://A
   /api/destination         GET ?name=queue://A
-  /api/destinations/purge  POST {\"name\": \"queue://A\"}
+  /api/destinations/purge  POST {\"name\": \"queue://A\", \"set_aside\": false}
+  /api/destinations/move   POST {\"name\": \"queue://A\", \"to\": \"queue://B\"},
+                           also \"selector\" and \"limit\"
+  /api/dlq                 GET ?limit=100, also name, selector, after
+  /api/dlq/retry           POST {}, also \"name\", \"selector\", \"limit\"
+  /api/connections         GET ?limit=100, also after, client_id, waiting=true
+  /api/connections/close   POST {\"id\": 7}
+  /api/subscriptions       GET ?limit=100, also after, destination, client_id,
+                           connection; DELETE ?client_id=C&name=N (durable)
   /api/browse              GET ?name=queue://A&limit=100
 ";
-
-/// The body of an order.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Order {
-    name: String,
-}
 
 /// Answers one request.
 pub(super) async fn answer<B>(view: &dyn BrokerView, request: Request<B>) -> Reply
@@ -100,7 +107,10 @@ where
         )),
         ("/api/destinations", &Method::GET) => destinations(view, &parameters).await,
         ("/api/destinations", &Method::POST) => {
-            let destination = ordered_destination(request).await?;
+            let destination = order::read::<order::Named>(request)
+                .await?
+                .destination()
+                .map_err(refusal)?;
             let created = within(ORDER_WITHIN, view.create(destination)).await?;
             let status = if created.created {
                 StatusCode::CREATED
@@ -120,16 +130,66 @@ where
             Ok(json(StatusCode::OK, &found))
         }
         ("/api/destinations/purge", &Method::POST) => {
-            let destination = ordered_destination(request).await?;
-            let purged = within(ORDER_WITHIN, view.purge(destination)).await?;
+            let (destination, what) = order::read::<order::Purging>(request)
+                .await?
+                .understood()
+                .map_err(refusal)?;
+            let purged = within(ORDER_WITHIN, view.purge(destination, what)).await?;
             Ok(json(StatusCode::OK, &purged))
+        }
+        ("/api/destinations/move", &Method::POST) => {
+            let order = order::read::<order::Moving>(request)
+                .await?
+                .understood()
+                .map_err(refusal)?;
+            let moved = within(ORDER_WITHIN, view.move_messages(order)).await?;
+            Ok(json(StatusCode::OK, &moved))
+        }
+        ("/api/dlq", &Method::GET) => {
+            let request = dead_letters(&parameters).map_err(refusal)?;
+            let found = within(ANSWER_WITHIN, view.dead_letters(request)).await?;
+            Ok(json(StatusCode::OK, &found))
+        }
+        ("/api/dlq/retry", &Method::POST) => {
+            let order = order::read::<order::Retrying>(request).await?;
+            let order = order.understood(view.dead_letter_queue()).map_err(refusal)?;
+            let moved = within(ORDER_WITHIN, view.move_messages(order)).await?;
+            Ok(json(StatusCode::OK, &moved))
+        }
+        ("/api/connections", &Method::GET) => {
+            let request = connections(&parameters).map_err(refusal)?;
+            let Page { found, next } = within(ANSWER_WITHIN, view.connections(request)).await?;
+            let connections = found;
+            Ok(json(StatusCode::OK, &ConnectionsAnswer { connections, next }))
+        }
+        ("/api/connections/close", &Method::POST) => {
+            let order = order::read::<order::Closing>(request).await?;
+            let closed = within(ORDER_WITHIN, view.close_connection(order.id)).await?;
+            Ok(json(StatusCode::OK, &closed))
+        }
+        ("/api/subscriptions", &Method::GET) => {
+            let request = subscriptions(&parameters).map_err(refusal)?;
+            let Page { found, next } = within(ANSWER_WITHIN, view.subscriptions(request)).await?;
+            let subscriptions = found;
+            Ok(json(StatusCode::OK, &SubscriptionsAnswer { subscriptions, next }))
+        }
+        ("/api/subscriptions", &Method::DELETE) => {
+            let client_id = required(&parameters, "client_id").map_err(refusal)?;
+            let name = required(&parameters, "name").map_err(refusal)?;
+            let deleted = within(ORDER_WITHIN, view.delete_subscription(client_id, name)).await?;
+            Ok(json(StatusCode::OK, &deleted))
         }
         ("/api/browse", &Method::GET) => browse(view, &parameters).await,
         ("/api/destinations", _) => Err(wrong_method(&path, "GET, POST, DELETE")),
-        ("/api/destinations/purge", _) => Err(wrong_method(&path, "POST")),
-        ("" | "/live" | "/ready" | "/status" | "/metrics" | "/api/destination" | "/api/browse", _) => {
-            Err(wrong_method(&path, "GET"))
+        ("/api/subscriptions", _) => Err(wrong_method(&path, "GET, DELETE")),
+        ("/api/destinations/purge" | "/api/destinations/move" | "/api/dlq/retry" | "/api/connections/close", _) => {
+            Err(wrong_method(&path, "POST"))
         }
+        (
+            "" | "/live" | "/ready" | "/status" | "/metrics" | "/api/destination" | "/api/browse" | "/api/dlq"
+            | "/api/connections",
+            _,
+        ) => Err(wrong_method(&path, "GET")),
         _ => Err(refusal(Refused::new(
             RefusedKind::NotFound,
             "there is nothing at this path",
@@ -255,6 +315,11 @@ fn named_destination(parameters: &BTreeMap<String, String>) -> Result<Destinatio
             "add ?name=queue://NAME",
         ));
     };
+    one_destination(name)
+}
+
+/// A destination that is no pattern.
+pub(super) fn one_destination(name: &str) -> Result<Destination, Refused> {
     let destination = parse_destination(name)?;
     if destination.is_pattern() {
         return Err(Refused::new(
@@ -267,50 +332,64 @@ fn named_destination(parameters: &BTreeMap<String, String>) -> Result<Destinatio
     Ok(destination)
 }
 
-async fn ordered_destination<B>(request: Request<B>) -> Result<Destination, Reply>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let kind = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .unwrap_or("");
-    let malformed = |what: String| {
-        refusal(Refused::new(
+/// Which dead letters are asked for.
+fn dead_letters(parameters: &BTreeMap<String, String>) -> Result<DeadLettersRequest, Refused> {
+    let queue = parameters.contains_key("name").then(|| named_destination(parameters));
+    Ok(DeadLettersRequest {
+        queue: queue.transpose()?,
+        after: parameters.get("after").cloned(),
+        limit: number(parameters, "limit", 100, LIMIT_MAX)?.max(1),
+        selector: parameters.get("selector").cloned(),
+    })
+}
+
+/// Which connections are asked for.
+fn connections(parameters: &BTreeMap<String, String>) -> Result<ConnectionsRequest, Refused> {
+    Ok(ConnectionsRequest {
+        after: identity(parameters, "after")?,
+        limit: number(parameters, "limit", LIMIT_MAX, LIMIT_MAX)?.max(1),
+        client_id: parameters.get("client_id").cloned(),
+        waiting: parameters.get("waiting").is_some_and(|waiting| waiting == "true"),
+    })
+}
+
+/// Which subscriptions are asked for.
+fn subscriptions(parameters: &BTreeMap<String, String>) -> Result<SubscriptionsRequest, Refused> {
+    let destination = parameters.get("destination");
+    Ok(SubscriptionsRequest {
+        after: parameters.get("after").cloned(),
+        limit: number(parameters, "limit", LIMIT_MAX, LIMIT_MAX)?.max(1),
+        destination: destination.map(|text| parse_destination(text)).transpose()?,
+        client_id: parameters.get("client_id").cloned(),
+        connection: identity(parameters, "connection")?,
+    })
+}
+
+fn required(parameters: &BTreeMap<String, String>, name: &str) -> Result<String, Refused> {
+    let value = parameters.get(name).filter(|value| !value.is_empty());
+    value.cloned().ok_or_else(|| {
+        Refused::new(
             RefusedKind::Invalid,
-            what,
-            "request body",
-            "send {\"name\": \"queue://NAME\"} with Content-Type: application/json",
-        ))
+            "a parameter is missing",
+            format!("parameter {name}"),
+            "GET / shows what each path takes",
+        )
+    })
+}
+
+/// The number of a connection.
+fn identity(parameters: &BTreeMap<String, String>, name: &str) -> Result<Option<u64>, Refused> {
+    let Some(text) = parameters.get(name) else {
+        return Ok(None);
     };
-    if !kind.starts_with("application/json") {
-        return Err(malformed("the body is not declared as JSON".to_string()));
-    }
-    let body = tokio::time::timeout(
-        ANSWER_WITHIN,
-        Limited::new(request.into_body(), REQUEST_BYTES_MAX).collect(),
-    );
-    let body = match body.await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(_)) => {
-            return Err(refusal_with(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                Refused::new(
-                    RefusedKind::Invalid,
-                    format!("the body is larger than {REQUEST_BYTES_MAX} bytes, or broke off"),
-                    "request body",
-                    "send less",
-                ),
-            ));
-        }
-        Err(_) => return Err(too_slow("the body did not arrive in time")),
-    };
-    let order: Order =
-        serde_json::from_slice(&body).map_err(|error| malformed(format!("the body is not understood: {error}")))?;
-    let parameters = BTreeMap::from([("name".to_string(), order.name)]);
-    named_destination(&parameters).map_err(refusal)
+    text.parse().map(Some).map_err(|_| {
+        Refused::new(
+            RefusedKind::Invalid,
+            format!("{:?} is not a connection's number", excerpt(text, EXCERPT_CHARS_MAX)),
+            format!("parameter {name}"),
+            "GET /api/connections shows the numbers",
+        )
+    })
 }
 
 fn number(parameters: &BTreeMap<String, String>, name: &str, default: usize, max: usize) -> Result<usize, Refused> {
@@ -321,7 +400,7 @@ fn number(parameters: &BTreeMap<String, String>, name: &str, default: usize, max
         Ok(number) => Ok(number.min(max)),
         Err(_) => Err(Refused::new(
             RefusedKind::Invalid,
-            format!("{text:?} is not a number"),
+            format!("{:?} is not a number", excerpt(text, EXCERPT_CHARS_MAX)),
             format!("parameter {name}"),
             format!("give a whole number up to {max}"),
         )),
@@ -329,7 +408,7 @@ fn number(parameters: &BTreeMap<String, String>, name: &str, default: usize, max
 }
 
 /// Waits for the broker, not for ever.
-async fn within<T>(limit: Duration, answer: Answer<'_, T>) -> Result<T, Reply> {
+pub(super) async fn within<T>(limit: Duration, answer: Answer<'_, T>) -> Result<T, Reply> {
     match tokio::time::timeout(limit, answer).await {
         Ok(answer) => answer.map_err(refusal),
         Err(_) => Err(too_slow(
@@ -338,7 +417,7 @@ async fn within<T>(limit: Duration, answer: Answer<'_, T>) -> Result<T, Reply> {
     }
 }
 
-fn too_slow(what: &str) -> Reply {
+pub(super) fn too_slow(what: &str) -> Reply {
     refusal_with(
         StatusCode::GATEWAY_TIMEOUT,
         Refused::new(

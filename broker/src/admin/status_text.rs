@@ -3,16 +3,34 @@
 use std::fmt::Write;
 
 use super::broker_view::{Role, Status};
+use crate::wrap::wrapped;
 
-/// The status as text.
+/// As wide as `WARNING  `, and what is left of 80 columns.
+const WARNING_INDENT: &str = "         ";
+const WARNING_WIDTH: usize = 80 - WARNING_INDENT.len();
+
+/// As wide as a fact's name, and what is left of 80 columns.
+const FACT_INDENT: &str = "             ";
+const FACT_WIDTH: usize = 80 - FACT_INDENT.len();
+
+/// The status as text; only a single word that is longer than a line goes beyond 80 columns.
 pub fn status_text(status: &Status) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     for warning in &status.warnings {
-        let _ = writeln!(text, "WARNING  {}", warning.what);
+        let _ = writeln!(
+            text,
+            "WARNING  {}",
+            wrapped(&warning.what, WARNING_WIDTH, WARNING_INDENT)
+        );
         if !warning.what_to_do.is_empty() {
-            let _ = writeln!(text, "         {}", warning.what_to_do);
+            let what_to_do = format!("to do: {}", warning.what_to_do);
+            let what_to_do = wrapped(&what_to_do, WARNING_WIDTH, WARNING_INDENT);
+            let _ = writeln!(text, "{WARNING_INDENT}{what_to_do}");
         }
+    }
+    if !status.warnings.is_empty() {
+        text.push('\n');
     }
     let state = match (status.role, status.ready) {
         (Role::Leading, true) => "leading, ready".to_string(),
@@ -23,7 +41,7 @@ pub fn status_text(status: &Status) -> String {
     };
     line("state", state);
     if !status.ready && !status.reason.is_empty() {
-        line("because", status.reason.clone());
+        line("because", wrapped(&status.reason, FACT_WIDTH, FACT_INDENT));
     }
     if let Some(progress) = status.recovery {
         let percent = progress.bytes.saturating_mul(100).checked_div(progress.of).unwrap_or(0);
@@ -71,7 +89,11 @@ pub fn status_text(status: &Status) -> String {
     );
     line(
         "clients",
-        format!("{} connections, {} consumers", status.connections, status.consumers),
+        format!(
+            "{}, {}",
+            counted(status.connections, "connection"),
+            counted(status.consumers, "consumer")
+        ),
     );
     let set_aside = match status.set_aside {
         0 => String::new(),
@@ -79,9 +101,21 @@ pub fn status_text(status: &Status) -> String {
     };
     line(
         "messages",
-        format!("{} in {} destinations{set_aside}", status.messages, status.destinations),
+        format!(
+            "{} in {}{set_aside}",
+            status.messages,
+            counted(status.destinations, "destination")
+        ),
     );
     text
+}
+
+/// A number of things: `1 consumer`, `2 consumers`.
+fn counted(count: u64, thing: &str) -> String {
+    match count {
+        1 => format!("1 {thing}"),
+        count => format!("{count} {thing}s"),
+    }
 }
 
 /// Bytes with one unit: `1.5 GiB`.

@@ -26,6 +26,9 @@ const ORDER_WITHIN: Duration = Duration::from_secs(11 * 60);
 /// The largest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
+/// What one page is asked for, at most.
+const PAGE_MAX: usize = 1000;
+
 /// The admin interface of one broker.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AdminClient {
@@ -85,16 +88,37 @@ impl AdminClient {
         self.question(&format!("/api/destination?name={}", encode(name)))
     }
 
-    /// POST with the destination's name.
-    pub(super) fn order<T: DeserializeOwned>(&self, path: &str, name: &str) -> Result<T, Failure> {
-        let body = serde_json::json!({ "name": name }).to_string();
-        self.call(Method::POST, path, body, ORDER_WITHIN)
+    /// What lies on several pages, at most `limit` of it. `question` ends with `?` or `&`; `split` takes a page apart into what it holds and where it goes on; `seen` hears after each how much there is so far.
+    pub(super) fn all<A: DeserializeOwned, T>(
+        &self,
+        question: &str,
+        limit: Option<u64>,
+        mut split: impl FnMut(A) -> (Vec<T>, Option<String>),
+        mut seen: impl FnMut(usize),
+    ) -> Result<Vec<T>, Failure> {
+        let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let (mut all, mut after) = (Vec::new(), String::new());
+        loop {
+            let count = PAGE_MAX.min(limit - all.len());
+            let (page, next) = split(self.question(&format!("{question}limit={count}{after}"))?);
+            all.extend(page);
+            all.truncate(limit);
+            seen(all.len());
+            match next {
+                Some(next) if all.len() < limit => after = format!("&after={}", encode(&next)),
+                Some(_) | None => return Ok(all),
+            }
+        }
     }
 
-    /// DELETE of a destination.
-    pub(super) fn delete<T: DeserializeOwned>(&self, name: &str) -> Result<T, Failure> {
-        let path = format!("/api/destinations?name={}", encode(name));
-        self.call(Method::DELETE, &path, String::new(), ORDER_WITHIN)
+    /// POST with an order as JSON.
+    pub(super) fn post<T: DeserializeOwned>(&self, path: &str, order: &serde_json::Value) -> Result<T, Failure> {
+        self.call(Method::POST, path, order.to_string(), ORDER_WITHIN)
+    }
+
+    /// DELETE of what the path names.
+    pub(super) fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.call(Method::DELETE, path, String::new(), ORDER_WITHIN)
     }
 
     fn question<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
@@ -189,7 +213,7 @@ impl AdminClient {
 }
 
 /// Percent-encoding of everything but letters, digits and a few harmless signs.
-fn encode(text: &str) -> String {
+pub(super) fn encode(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {
         match byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -6,7 +6,12 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::bench::BenchArguments;
+use super::connections::ConnectionsArguments;
+use super::examples;
+use super::manual::{CompletionsArguments, ManArguments};
+use super::moves::{DlqCommand, MoveArguments};
 use super::run_arguments::RunArguments;
+use super::subscriptions::SubscriptionsArguments;
 use crate::config::parse_duration;
 
 const AFTER_HELP: &str = "\
@@ -36,26 +41,41 @@ pub(super) enum Command {
     ///
     /// Logs go to standard error. No configuration file is needed. A second broker on the same data directory says who leads and ends with 75. Every setting
     /// is also a flag; `holdfast config reference` explains each.
+    #[command(after_help = examples::RUN)]
     Run(RunArguments),
 
     /// Send a message, and wait until the broker has confirmed it
+    #[command(after_help = examples::SEND)]
     Send(SendArguments),
 
     /// Receive messages, and acknowledge each after it was printed
+    #[command(after_help = examples::RECEIVE)]
     Receive(ReceiveArguments),
 
     /// Look at the messages of a queue without taking them
+    #[command(after_help = examples::BROWSE)]
     Browse(BrowseArguments),
 
-    /// Show what a broker is doing
+    /// Show what a broker is doing, warnings first
+    #[command(after_help = examples::STATUS)]
     Status(StatusArguments),
 
     /// Measure how fast a broker is, and check every message
     Bench(BenchArguments),
 
-    /// List, create, purge or delete destinations
+    /// List, create, purge or delete destinations, or move messages
     #[command(subcommand)]
     Destinations(DestinationsCommand),
+
+    /// List dead letters, or send them back where they came from
+    #[command(subcommand)]
+    Dlq(DlqCommand),
+
+    /// List who is connected, or close a connection
+    Connections(ConnectionsArguments),
+
+    /// List who takes what, and durable subscriptions that nobody uses
+    Subscriptions(SubscriptionsArguments),
 
     /// Look into a data directory without a broker
     #[command(subcommand)]
@@ -65,10 +85,18 @@ pub(super) enum Command {
     #[command(subcommand)]
     Config(ConfigCommand),
 
+    /// Print the manual page, or write one for each command
+    Man(ManArguments),
+
+    /// Print what lets a shell complete commands and flags
+    Completions(CompletionsArguments),
+
     /// List the exit codes, as docs/exit-codes.md
+    #[command(after_help = examples::EXIT_CODES)]
     ExitCodes,
 
     /// Print version and protocols
+    #[command(after_help = examples::VERSION)]
     Version,
 }
 
@@ -228,16 +256,34 @@ pub(super) enum DestinationsCommand {
     ///
     /// IN and OUT count since this broker leads. HELD are delivered and not yet acknowledged; they are part of WAITING. ASIDE are damaged on disk and
     /// not delivered; they stay, beside WAITING, until the destination is purged.
+    #[command(after_help = examples::LIST)]
     List {
         #[command(flatten)]
         reach: Reach,
     },
     /// Create a destination
+    #[command(after_help = examples::CREATE)]
     Create(OneDestination),
-    /// Remove all messages that wait in a destination
-    Purge(OneDestination),
+    /// Remove all messages that wait in a queue, those in delivery included
+    #[command(after_help = examples::PURGE)]
+    Purge(PurgeArguments),
+    /// Move waiting messages to another queue
+    Move(MoveArguments),
     /// Delete a destination with all its messages
+    #[command(after_help = examples::DELETE)]
     Delete(OneDestination),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PurgeArguments {
+    #[command(flatten)]
+    pub(super) one: OneDestination,
+
+    /// Remove only damaged messages that are set aside
+    ///
+    /// Of a queue, or of the durable subscriptions that take from a topic. Everything else stays.
+    #[arg(long)]
+    pub(super) set_aside: bool,
 }
 
 #[derive(Debug, Args)]
@@ -254,10 +300,12 @@ pub(super) enum JournalCommand {
     /// Show claims, segments and checkpoints, and what lies in them; exit code 65 if something is damaged
     ///
     /// Nothing is changed; a broker may be running on the directory.
+    #[command(after_help = examples::INSPECT)]
     Inspect(InspectArguments),
     /// Read everything and check every checksum; exit code 65 if something is damaged
     ///
     /// Nothing is changed; a broker may be running on the directory.
+    #[command(after_help = examples::VERIFY)]
     Verify(VerifyArguments),
 }
 
@@ -286,11 +334,13 @@ pub(super) enum ConfigCommand {
     /// Print the configuration in force, and where each value came from
     ///
     /// The environment counts too, as it would for `holdfast run`. Exit code 78 if something is wrong.
+    #[command(after_help = examples::CHECK)]
     Check {
         /// The configuration file; without it, HOLDFAST_CONFIG or only the environment
         file: Option<PathBuf>,
     },
     /// Explain every setting, as docs/configuration.md
+    #[command(after_help = examples::REFERENCE)]
     Reference,
 }
 

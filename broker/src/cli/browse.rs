@@ -7,13 +7,15 @@ use client::stomp::{Ack, Event, Message, SubscribeOptions};
 use super::arguments::BrowseArguments;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::output::{Output, table};
+use super::output::Output;
 use super::receive::{json, print};
 use super::stomp_connection::{StompConnection, stomp_destination};
+use super::table::{Column, Table};
 use crate::admin::{bytes_text, duration_text};
 
-/// Characters of a body in a table of 80 columns.
+/// Characters of a body where nobody knows how wide the output is, and what stands beside it.
 const PREVIEW_CHARACTERS: usize = 40;
+const BESIDE_PREVIEW: usize = 40;
 
 pub(super) fn run(arguments: &BrowseArguments, output: &Output) -> Result<(), Failure> {
     let destination = stomp_destination(&arguments.destination)?;
@@ -71,7 +73,17 @@ pub(super) fn run(arguments: &BrowseArguments, output: &Output) -> Result<(), Fa
     }
     match rows.is_empty() {
         true => output.text(&format!("No messages in {shown}.\n"))?,
-        false => output.text(&table(&["#", "AGE", "SIZE", "PRIORITY", "BODY"], &rows))?,
+        false => {
+            let mut table = Table::new(&[
+                Column::Number("#"),
+                Column::Number("AGE"),
+                Column::Number("SIZE"),
+                Column::Number("PRIORITY"),
+                Column::Name("BODY", 20),
+            ]);
+            rows.into_iter().for_each(|row| table.row(row));
+            output.text(&table.render(output.width))?;
+        }
     }
     if !complete {
         output.remark(&format!("Stopped after {seen} messages; see more with --limit."));
@@ -85,18 +97,17 @@ fn row(number: u64, message: &Message, output: &Output) -> Vec<String> {
         .unwrap_or_default();
     let sent = message.header("timestamp").and_then(|text| text.parse::<u64>().ok());
     let age = sent.map(|sent| duration_text(now.as_secs().saturating_sub(sent / 1000)));
+    let room = output.width.map_or(PREVIEW_CHARACTERS, |width| {
+        width.saturating_sub(BESIDE_PREVIEW).max(PREVIEW_CHARACTERS)
+    });
     let preview = match std::str::from_utf8(message.body()) {
         Ok(text) => {
             let flat: String = text
                 .chars()
-                .take(PREVIEW_CHARACTERS)
+                .take(room)
                 .map(|c| if c.is_whitespace() { ' ' } else { c })
                 .collect();
-            let more = if text.chars().nth(PREVIEW_CHARACTERS).is_some() {
-                "…"
-            } else {
-                ""
-            };
+            let more = if text.chars().nth(room).is_some() { "…" } else { "" };
             format!("{}{more}", output.foreign(&flat))
         }
         Err(_) => "(bytes)".to_string(),

@@ -1,12 +1,14 @@
-//! `holdfast destinations list|create|purge|delete`.
+//! `holdfast destinations list|create|purge|move|delete`.
 
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::admin_client::AdminClient;
+use super::admin_client::{AdminClient, encode};
 use super::arguments::{DestinationsCommand, OneDestination};
 use super::failure::Failure;
-use super::output::{Output, table};
+use super::moves;
+use super::output::{Output, messages};
+use super::table::{Column, Table};
 use crate::admin::{Created, Deleted, DestinationStatus, Purged, parse_destination};
 
 pub(super) fn run(command: &DestinationsCommand, output: &Output) -> Result<(), Failure> {
@@ -14,24 +16,34 @@ pub(super) fn run(command: &DestinationsCommand, output: &Output) -> Result<(), 
         DestinationsCommand::List { reach } => list(&reach.admin_client()?, output),
         DestinationsCommand::Create(one) => {
             let (client, name) = prepare(one)?;
-            let created: Created = client.order("/api/destinations", &name)?;
+            let created: Created = client.post("/api/destinations", &serde_json::json!({ "name": name }))?;
             let text = if created.created { "Created" } else { "There is already" };
             tell(output, &created, format!("{text} {}.\n", created.name))
         }
-        DestinationsCommand::Purge(one) => {
-            let (client, name) = prepare(one)?;
+        DestinationsCommand::Purge(arguments) => {
+            let (client, name) = prepare(&arguments.one)?;
+            let order = serde_json::json!({ "name": name, "set_aside": arguments.set_aside });
             let purged: Purged = while_watching(client, &name, output, |client| {
-                client.order("/api/destinations/purge", &name)
+                client.post("/api/destinations/purge", &order)
             })?;
+            let what = if arguments.set_aside {
+                " that were set aside"
+            } else {
+                ""
+            };
+            let removed = messages(purged.messages);
             tell(
                 output,
                 &purged,
-                format!("Removed {} from {}.\n", messages(purged.messages), purged.name),
+                format!("Removed {removed}{what} from {}.\n", purged.name),
             )
         }
+        DestinationsCommand::Move(arguments) => moves::move_messages(arguments, output),
         DestinationsCommand::Delete(one) => {
             let (client, name) = prepare(one)?;
-            let deleted: Deleted = while_watching(client, &name, output, |client| client.delete(&name))?;
+            let deleted: Deleted = while_watching(client, &name, output, |client| {
+                client.delete(&format!("/api/destinations?name={}", encode(&name)))
+            })?;
             let with = match deleted.messages {
                 0 => String::new(),
                 count => format!(" with {}", messages(count)),
@@ -46,20 +58,19 @@ pub(super) fn shown(text: &str) -> String {
     parse_destination(text).map_or_else(|_| text.to_string(), |destination| destination.to_string())
 }
 
-fn prepare(one: &OneDestination) -> Result<(AdminClient, String), Failure> {
-    let destination = parse_destination(&one.destination).map_err(|refused| {
+/// A destination that was typed, as it is shown; wrongly typed, the command line is wrong.
+pub(super) fn parse(text: &str) -> Result<String, Failure> {
+    let destination = parse_destination(text).map_err(|refused| {
         let mut failure = Failure::from(refused);
         failure.exit = super::Exit::Usage;
         failure
     })?;
-    Ok((one.reach.admin_client()?, destination.to_string()))
+    Ok(destination.to_string())
 }
 
-fn messages(count: u64) -> String {
-    match count {
-        1 => "1 message".to_string(),
-        count => format!("{count} messages"),
-    }
+fn prepare(one: &OneDestination) -> Result<(AdminClient, String), Failure> {
+    let name = parse(&one.destination)?;
+    Ok((one.reach.admin_client()?, name))
 }
 
 fn tell(output: &Output, answer: &impl serde::Serialize, text: String) -> Result<(), Failure> {
@@ -77,11 +88,17 @@ fn list(client: &AdminClient, output: &Output) -> Result<(), Failure> {
     if found.is_empty() {
         return output.text("No destinations yet; sending to one creates it.\n");
     }
-    let rows: Vec<Vec<String>> = found.iter().map(|found| row(found, output)).collect();
-    output.text(&table(
-        &["WAITING", "HELD", "ASIDE", "CONSUMERS", "IN", "OUT", "NAME"],
-        &rows,
-    ))
+    let mut table = Table::new(&[
+        Column::Number("WAITING"),
+        Column::Number("HELD"),
+        Column::Number("ASIDE"),
+        Column::Number("CONSUMERS"),
+        Column::Number("IN"),
+        Column::Number("OUT"),
+        Column::Name("NAME", 20),
+    ]);
+    found.iter().for_each(|found| table.row(row(found, output)));
+    output.text(&table.render(output.width))
 }
 
 fn row(found: &DestinationStatus, output: &Output) -> Vec<String> {
@@ -97,7 +114,7 @@ fn row(found: &DestinationStatus, output: &Output) -> Vec<String> {
 }
 
 /// Carries out an order that may take long, and shows meanwhile how many messages are left.
-fn while_watching<T: Send>(
+pub(super) fn while_watching<T: Send>(
     client: AdminClient,
     name: &str,
     output: &Output,
@@ -113,7 +130,9 @@ fn while_watching<T: Send>(
             match finished.recv_timeout(Duration::from_millis(500)) {
                 Ok(result) => return result,
                 Err(mpsc::RecvTimeoutError::Timeout) => {
-                    if let Ok(status) = client.destination(name) {
+                    if !name.is_empty()
+                        && let Ok(status) = client.destination(name)
+                    {
                         output.progress(|| format!("{} messages left in {name}", status.messages));
                     }
                 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::exit::Exit;
 use crate::admin::{Refused, RefusedKind};
+use crate::wrap::wrapped;
 
 /// Why a command failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +74,11 @@ impl fmt::Display for Failure {
             write!(f, "\n  where: {}", self.location)?;
         }
         if !self.what_to_do.is_empty() {
-            write!(f, "\n  to do: {}", wrapped(&self.what_to_do, 80 - TO_DO_INDENT.len()))?;
+            write!(
+                f,
+                "\n  to do: {}",
+                wrapped(&self.what_to_do, 80 - TO_DO_INDENT.len(), TO_DO_INDENT)
+            )?;
         }
         Ok(())
     }
@@ -83,26 +88,6 @@ impl std::error::Error for Failure {}
 
 /// As wide as `  to do: `.
 const TO_DO_INDENT: &str = "         ";
-
-/// Text in lines of at most `width` characters, as far as its words allow.
-fn wrapped(text: &str, width: usize) -> String {
-    let mut lines = String::new();
-    let mut length = 0;
-    for word in text.split(' ') {
-        let word_length = word.chars().count();
-        if length > 0 && length + 1 + word_length > width {
-            lines.push('\n');
-            lines.push_str(TO_DO_INDENT);
-            length = 0;
-        } else if length > 0 {
-            lines.push(' ');
-            length += 1;
-        }
-        lines.push_str(word);
-        length += word_length;
-    }
-    lines
-}
 
 #[cfg(test)]
 mod tests {

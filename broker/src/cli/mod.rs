@@ -11,10 +11,15 @@ mod arguments;
 mod bench;
 mod browse;
 mod configuration;
+mod connections;
 mod destinations;
+mod examples;
 mod exit;
 mod failure;
 mod journal;
+mod manual;
+mod moment;
+mod moves;
 mod output;
 mod reach;
 mod receive;
@@ -23,6 +28,8 @@ mod run_command;
 mod send;
 mod status;
 mod stomp_connection;
+mod subscriptions;
+mod table;
 mod versions;
 
 use std::process::ExitCode;
@@ -78,9 +85,14 @@ fn carry_out(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Browse(arguments) => browse::run(&arguments, output),
         Command::Bench(arguments) => bench::run(&arguments, output),
         Command::Status(arguments) => status::run(&arguments, output),
+        Command::Connections(arguments) => connections::run(&arguments, output),
+        Command::Subscriptions(arguments) => subscriptions::run(&arguments, output),
         Command::Destinations(command) => destinations::run(&command, output),
+        Command::Dlq(command) => moves::run(&command, output),
         Command::Journal(command) => journal::run(&command, output),
         Command::Config(command) => configuration::run(&command, output),
+        Command::Man(arguments) => manual::man(&arguments, output),
+        Command::Completions(arguments) => manual::completions(&arguments, output),
         Command::ExitCodes => versions::exit_codes(output),
         Command::Version => versions::version(output),
     }

@@ -1,9 +1,11 @@
 //! Standard output and standard error, for people and for programs.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
+use message::excerpt;
 use serde::Serialize;
 
 use super::exit::Exit;
@@ -12,12 +14,26 @@ use super::failure::Failure;
 /// The least time between two lines of progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
+/// The narrowest screen that tables are made for.
+const WIDTH_MIN: usize = 40;
+
+/// How wide the output is: what `COLUMNS` says, or the terminal.
+fn width() -> Option<usize> {
+    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let of_terminal = || terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
+    said.filter(|columns| *columns > 0)
+        .or_else(of_terminal)
+        .map(|columns| columns.max(WIDTH_MIN))
+}
+
 /// Where a command writes.
 #[derive(Clone, Debug)]
 pub(super) struct Output {
     /// Whether programs read it.
     pub(super) json: bool,
     terminal: bool,
+    /// Columns of characters that a line may take; `None`: as many as it needs, because a program may read it.
+    pub(super) width: Option<usize>,
     shows_progress: bool,
     last_progress: Cell<Option<Instant>>,
 }
@@ -27,6 +43,7 @@ impl Output {
         Output {
             json,
             terminal: std::io::stdout().is_terminal(),
+            width: width(),
             shows_progress: std::io::stderr().is_terminal() && !json,
             last_progress: Cell::new(None),
         }
@@ -64,7 +81,7 @@ impl Output {
     }
 
     /// Text from others, made harmless if a terminal would obey it.
-    pub(super) fn foreign<'a>(&self, text: &'a str) -> std::borrow::Cow<'a, str> {
+    pub(super) fn foreign<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let harmless = |character: char| !character.is_control() || character == '\n' || character == '\t';
         if !self.terminal || text.chars().all(harmless) {
             return text.into();
@@ -74,6 +91,14 @@ impl Output {
             false => character.escape_default().to_string(),
         });
         escaped.collect::<String>().into()
+    }
+
+    /// A line that is cut in the middle if the output's width is known and `before` characters and this are more.
+    pub(super) fn fitted<'a>(&self, line: &'a str, before: usize) -> Cow<'a, str> {
+        match self.width {
+            Some(width) => excerpt(line, width.saturating_sub(before)),
+            None => line.into(),
+        }
     }
 
     /// A remark for the person at the terminal; programs do not see it.
@@ -136,24 +161,10 @@ fn serialize(text: Result<String, serde_json::Error>) -> Result<String, Failure>
     })
 }
 
-/// Rows under headings: all columns but the last are numbers, right-aligned; the last is a name, of any length.
-pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
-    let mut widths: Vec<usize> = headings.iter().map(|heading| heading.chars().count()).collect();
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
+/// A number of messages, in words.
+pub(super) fn messages(count: u64) -> String {
+    match count {
+        1 => "1 message".to_string(),
+        count => format!("{count} messages"),
     }
-    let mut text = String::new();
-    let headings: Vec<String> = headings.iter().map(|heading| heading.to_string()).collect();
-    for row in std::iter::once(&headings).chain(rows) {
-        for (index, cell) in row.iter().enumerate() {
-            match index + 1 == row.len() {
-                true => text.push_str(cell),
-                false => text.push_str(&format!("{cell:>width$}  ", width = widths[index])),
-            }
-        }
-        text.push('\n');
-    }
-    text
 }

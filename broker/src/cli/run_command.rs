@@ -13,7 +13,7 @@ use super::output::Output;
 use super::run_arguments::RunArguments;
 use crate::config::{Config, Scheme};
 use crate::observe;
-use crate::run::{RunError, RunOptions};
+use crate::run::{AdmissionLimits, RunError, RunOptions};
 
 pub(super) fn run(arguments: &RunArguments, _output: &Output) -> Result<(), Failure> {
     let effective = configuration::load(arguments.config.as_deref(), &arguments.flags)?;
@@ -57,6 +57,12 @@ fn options(config: &Config) -> RunOptions {
         data: config.data.clone(),
         stomp: stomp.map(|listener| listener.address).collect(),
         admin: config.admin.0,
+        admission: AdmissionLimits {
+            half_open_max: wide(config.limits_half_open_max.into()),
+            half_open_per_address_max: wide(config.limits_half_open_per_address_max.into()),
+            connections_per_address_max: Some(wide(config.limits_connections_per_address_max.into()))
+                .filter(|max| *max > 0),
+        },
         settings: settings(config),
     }
 }
@@ -77,6 +83,8 @@ fn settings(config: &Config) -> node::Settings {
             .journal_ballast_bytes
             .map_or(2 * segment_bytes + (16 << 20), |size| size.0),
         connections_max: wide(config.limits_connections_max.into()),
+        unfinished_bytes_max: wide(config.limits_unfinished_bytes_max.0),
+        unfinished_progress_within: config.limits_unfinished_progress_within,
         journal: journal::JournalSettings {
             segment_bytes: narrow(segment_bytes),
             batch_bytes_max: narrow(config.journal_batch_bytes_max.0),
@@ -87,11 +95,14 @@ fn settings(config: &Config) -> node::Settings {
             dead_letter_queue: config.dead_letter_queue.as_str().into(),
             body_cache_bytes: wide(config.journal_body_cache_bytes.0),
             transaction_bytes_max: wide(config.limits_transaction_bytes_max.0),
+            transactions_bytes_max: wide(config.limits_transactions_bytes_max.0),
             volatile_bytes_max: wide(config.limits_volatile_bytes_max.0),
             send_fail_if_no_space: config.limits_send_fail_if_no_space,
             send_fail_if_no_space_after: Some(config.limits_send_fail_if_no_space_after)
                 .filter(|after| !after.is_zero()),
             waiting_bytes_max: wide(config.limits_read_ahead_bytes_max.0),
+            untaken_bytes_max: wide(config.limits_untaken_bytes_per_connection_max.0),
+            untaken_bytes_all_max: wide(config.limits_untaken_bytes_max.0),
             destinations_max: wide(config.limits_destinations_max.into()),
             subscriptions_max: wide(config.limits_durable_subscriptions_max.into()),
             topic_consumer_messages_max: wide(config.limits_topic_consumer_messages_max.into()),
@@ -111,6 +122,7 @@ fn settings(config: &Config) -> node::Settings {
             connect_within: config.limits_connect_within,
             connect_bytes_max: narrow(config.limits_connect_bytes_max.0),
             read_ahead_bytes_max: narrow(config.limits_read_ahead_bytes_max.0),
+            answers_bytes_max: narrow(config.limits_answers_bytes_per_connection_max.0),
             subscriptions_max: config.limits_subscriptions_per_connection_max,
             transactions_max: config.limits_transactions_per_connection_max,
             temporary_destinations_max: config.limits_temporary_destinations_per_connection_max,
@@ -148,6 +160,7 @@ fn failure(error: &RunError, data: &Path) -> Failure {
         RunError::Directory(open) => {
             let exit = match open {
                 OpenError::NotADirectory { .. }
+                | OpenError::NoPath { .. }
                 | OpenError::MayNotCreate { .. }
                 | OpenError::Denied { .. }
                 | OpenError::ReadOnly { .. } => Exit::DataUnusable,
@@ -201,6 +214,12 @@ fn ended(failure: &NodeFailure, directory: String) -> (Exit, String, String) {
             Exit::StorageFailed,
             directory,
             "everything that was confirmed is safe; free space on that file system, then start the broker again",
+        ),
+        // Removed, moved or replaced under the broker: whether what it confirmed is still there is not for it to say.
+        NodeFailure::Disk(error) if error.kind == DiskErrorKind::Stale => (
+            Exit::StorageFailed,
+            directory,
+            "put the directory back as it was (or mount it again), then start the broker: what it confirmed lies there and nowhere else",
         ),
         NodeFailure::Disk(_) => (
             Exit::StorageFailed,
@@ -268,6 +287,11 @@ mod tests {
                 flag: "--listen",
             },
             OpenError::NotADirectory { path: path() }.into(),
+            OpenError::NoPath {
+                path: path(),
+                detail: detail(),
+            }
+            .into(),
             OpenError::MayNotCreate {
                 path: path(),
                 detail: detail(),
@@ -304,6 +328,7 @@ mod tests {
             .into(),
             disk(DiskErrorKind::NoSpace).into(),
             disk(DiskErrorKind::Failed).into(),
+            disk(DiskErrorKind::Stale).into(),
             Stalled { seconds: 60 }.into(),
             HistoryChanged {
                 file: file(),

@@ -31,7 +31,15 @@ pub(super) fn run(arguments: &StatusArguments, output: &Output) -> Result<(), Fa
     };
     match output.json {
         true => output.object(&status)?,
-        false => output.text(&output.foreign(&status_text(&status)))?,
+        false => {
+            let text = status_text(&status);
+            let text = output.foreign(&text);
+            let lines: String = text
+                .lines()
+                .map(|line| format!("{}\n", output.fitted(line, 0)))
+                .collect();
+            output.text(&lines)?;
+        }
     }
     match status.ready {
         true => Ok(()),

@@ -1,6 +1,7 @@
 //! What must hold between settings, and what no single type can say.
 
 use super::settings::Config;
+use super::values::ListenAddress;
 
 /// The block of a disk, in bytes; segments and batches are made of whole ones.
 const BLOCK_BYTES: u64 = 4096;
@@ -20,16 +21,20 @@ pub(super) fn broken(config: &Config) -> Vec<(&'static str, String)> {
         "names no listener: a broker without clients is of no use".into(),
     );
     for (index, listener) in config.listen.iter().enumerate() {
+        let before = || config.listen[..index].iter();
+        let is_again = |other: &&ListenAddress| other.address == listener.address;
+        let again = before().filter(is_again).count();
+        if again > 0 {
+            // What is wrong with the address was said when it was met first.
+            let is_taken = again == 1 && listener.address.port() != 0;
+            rule("listen", !is_taken, format!("names {listener} twice"));
+            continue;
+        }
         rule(
             "listen",
             listener.address.ip().is_loopback(),
             beyond_loopback(&listener.to_string(), "client"),
         );
-        let again = listener.address.port() != 0
-            && config.listen[..index]
-                .iter()
-                .any(|other| other.address == listener.address);
-        rule("listen", !again, format!("names {listener} twice"));
         rule(
             "admin",
             listener.address.port() == 0 || config.admin.0 != Some(listener.address),

@@ -94,7 +94,18 @@ settings! {
     "journal.checkpoint_interval" journal_checkpoint_interval: Duration = "1min", "1s" to "1h";
 
     /// Connections at a time; more are refused.
+    ///
+    /// Each needs an open file, and 256 are kept for the journal and administrators: where the machine allows fewer, fewer connections are accepted, and the log and `holdfast status` say so.
     "limits.connections_max" limits_connections_max: u32 = "10000", "1" to "1000000";
+
+    /// Connections that have not yet said CONNECT; more are refused.
+    "limits.half_open_max" limits_half_open_max: u32 = "5000", "1" to "1000000";
+
+    /// Connections of one address (IPv4, or a /64 of IPv6) that have not yet said CONNECT; more are refused.
+    "limits.half_open_per_address_max" limits_half_open_per_address_max: u32 = "2000", "1" to "1000000";
+
+    /// Connections of one address (IPv4, or a /64 of IPv6) at a time; 0: as many as there may be.
+    "limits.connections_per_address_max" limits_connections_per_address_max: u32 = "0", "0" to "1000000";
 
     /// The largest frame, hence about the largest message, that a client may send.
     "limits.frame_bytes_max" limits_frame_bytes_max: Size = "100MiB", "1KiB" to "1GiB";
@@ -114,6 +125,11 @@ settings! {
     /// Memory of one open transaction; a larger one can only be rolled back.
     "limits.transaction_bytes_max" limits_transaction_bytes_max: Size = "64MiB", "64KiB" to "16GiB";
 
+    /// Memory of all open transactions together; the one that would go beyond it can only be rolled back.
+    ///
+    /// Its SEND or ACK is refused, and so is its COMMIT.
+    "limits.transactions_bytes_max" limits_transactions_bytes_max: Size = "256MiB", "64KiB" to "1TiB";
+
     /// Messages that wait for one slow topic consumer; the oldest are dropped beyond.
     "limits.topic_consumer_messages_max" limits_topic_consumer_messages_max: u32 = "1000", "1" to "10000000";
 
@@ -122,6 +138,26 @@ settings! {
 
     /// What is read ahead of a SEND that waits for space, so that acknowledgements behind it go on.
     "limits.read_ahead_bytes_max" limits_read_ahead_bytes_max: Size = "1MiB", "4KiB" to "1GiB";
+
+    /// Memory of unfinished frames and of sends that wait for space, of all connections together.
+    ///
+    /// Each connection may have 16 KiB beside it, so that acknowledgements and small sends always get through. When all of it is taken, larger frames are read one after the other, the oldest
+    /// first, and the other clients' writes wait.
+    "limits.unfinished_bytes_max" limits_unfinished_bytes_max: Size = "256MiB", "0B" to "1TiB";
+
+    /// Time within which the oldest unfinished frame must come on by 1 MiB, or to its end, while others wait for the memory that it takes; its connection is closed otherwise.
+    "limits.unfinished_progress_within" limits_unfinished_progress_within: Duration = "10s", "100ms" to "1h";
+
+    /// Memory of messages that were delivered on one connection and that its client has not taken; it gets no more until it takes some.
+    ///
+    /// It bounds what a slow reader with a large prefetch costs. One message is always delivered, whatever its size.
+    "limits.untaken_bytes_per_connection_max" limits_untaken_bytes_per_connection_max: Size = "1MiB", "0B" to "1TiB";
+
+    /// The same of all connections together; beyond it each may have 16 KiB, and one message at least.
+    "limits.untaken_bytes_max" limits_untaken_bytes_max: Size = "256MiB", "0B" to "1TiB";
+
+    /// Memory of answers (RECEIPT, ERROR) that a client has not taken, and of receipt ids whose answers are still to come; nothing more is read from it meanwhile.
+    "limits.answers_bytes_per_connection_max" limits_answers_bytes_per_connection_max: Size = "1MiB", "4KiB" to "1GiB";
 
     /// Subscriptions of one connection at a time.
     "limits.subscriptions_per_connection_max" limits_subscriptions_per_connection_max: u32 = "10000", "1" to "1000000";

@@ -4,11 +4,14 @@
 //! to wait for its own. Invariants: the node is asked before each write whether anything may leave (`may_send`), and is told of every byte that went to a socket.
 //! Deliberately absent: protocols, limits on their content, and any knowledge of disks.
 
+mod admission;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use message::ConnectionId;
@@ -16,6 +19,13 @@ use node::Node;
 use platform::{BootTime, Now};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+
+pub use admission::AdmissionLimits;
+use admission::{Admission, Network, Refused};
+
+/// Between two attempts to accept, and between two warnings, while no descriptor is free.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+const ACCEPT_WARNING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Bytes read from a socket at a time.
 const READ_BYTES: usize = 64 << 10;
@@ -26,15 +36,26 @@ pub(crate) struct Pump {
     sockets: RefCell<BTreeMap<ConnectionId, Rc<Socket>>>,
     /// Woken by the disk's threads, by sockets and by requests: the node wants a turn.
     pub(crate) wake: std::sync::Arc<Notify>,
+    /// Woken when bytes were handed to the node.
+    received: Notify,
     /// Woken after each turn: reading may go on.
     readable: Notify,
     /// Until when the owner of the loop sleeps; `None`: it is about to look anew.
     asleep_until: Cell<Option<BootTime>>,
     clock: fn() -> Now,
+    /// What was just read from a socket. One for all: a connection that says nothing has no buffer, and the node copies what it keeps.
+    buffer: RefCell<Box<[u8]>>,
+    admission: RefCell<Admission>,
 }
 
 struct Socket {
     stream: TcpStream,
+    peer: SocketAddr,
+    /// When it came.
+    since: Now,
+    network: Network,
+    /// It has not said CONNECT.
+    half_open: Cell<bool>,
     /// Bytes taken from the node that the socket did not take yet.
     rest: RefCell<Bytes>,
     /// The socket is full: its task waits until it is writable.
@@ -45,14 +66,22 @@ struct Socket {
 }
 
 impl Pump {
-    pub(crate) fn new(node: Node, wake: std::sync::Arc<Notify>, clock: fn() -> Now) -> Rc<Pump> {
+    pub(crate) fn new(
+        node: Node,
+        limits: AdmissionLimits,
+        wake: std::sync::Arc<Notify>,
+        clock: fn() -> Now,
+    ) -> Rc<Pump> {
         Rc::new(Pump {
             node: RefCell::new(node),
             sockets: RefCell::default(),
             wake,
+            received: Notify::new(),
             readable: Notify::new(),
             asleep_until: Cell::new(None),
             clock,
+            buffer: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
+            admission: RefCell::new(Admission::new(limits)),
         })
     }
 
@@ -83,6 +112,27 @@ impl Pump {
         {
             self.asleep_until.set(None);
             self.wake.notify_one();
+        }
+    }
+
+    /// Where a client comes from, and since when it is here.
+    pub(crate) fn client(&self, connection: ConnectionId) -> Option<(SocketAddr, Now)> {
+        let sockets = self.sockets.borrow();
+        sockets.get(&connection).map(|socket| (socket.peer, socket.since))
+    }
+
+    /// Ends a connection, also one whose client takes nothing any more; where it came from.
+    pub(crate) fn end(&self, connection: ConnectionId) -> Option<SocketAddr> {
+        let socket = self.sockets.borrow().get(&connection).cloned()?;
+        socket.finish();
+        Some(socket.peer)
+    }
+
+    /// Gives the node a turn whenever sockets have brought something: one for all that were readable together, so that what came together can be written together.
+    pub(crate) async fn drive_what_comes(self: Rc<Pump>) {
+        loop {
+            self.received.notified().await;
+            self.drive();
         }
     }
 
@@ -132,26 +182,52 @@ impl Pump {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
         }
-        let Some(connection) = self.node.borrow_mut().open(self.now()) else {
-            tracing::warn!(%peer, "connection refused: as many connections as connections_max allows");
-            return;
+        let socket = match self.admit(stream, peer) {
+            Ok((connection, socket)) => {
+                self.sockets.borrow_mut().insert(connection, Rc::clone(&socket));
+                self.converse(connection, &socket).await;
+                self.sockets.borrow_mut().remove(&connection);
+                self.node.borrow_mut().closed(self.now(), connection);
+                socket
+            }
+            Err(why) => {
+                let warning = self.admission.borrow_mut().refuse(self.now().boot, peer, why);
+                if let Some(warning) = warning {
+                    tracing::warn!("{warning}");
+                }
+                return;
+            }
         };
-        let socket = Rc::new(Socket {
+        self.admission.borrow_mut().left(socket.network, socket.half_open.get());
+        self.drive();
+    }
+
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) -> Result<(ConnectionId, Rc<Socket>), Refused> {
+        let network = self.admission.borrow_mut().admit(peer)?;
+        let Some(connection) = self.node.borrow_mut().open(self.now()) else {
+            self.admission.borrow_mut().left(network, true);
+            return Err(Refused::Connections);
+        };
+        let socket = Socket {
             stream,
+            peer,
+            since: self.now(),
+            network,
+            half_open: Cell::new(true),
             rest: RefCell::default(),
             full: Cell::new(false),
             changed: Notify::new(),
             done: Cell::new(false),
-        });
-        self.sockets.borrow_mut().insert(connection, Rc::clone(&socket));
-        self.converse(connection, &socket).await;
-        self.sockets.borrow_mut().remove(&connection);
-        self.node.borrow_mut().closed(self.now(), connection);
-        self.drive();
+        };
+        Ok((connection, Rc::new(socket)))
+    }
+
+    /// Connections that were refused so far.
+    pub(crate) fn refused(&self) -> u64 {
+        self.admission.borrow().refused()
     }
 
     async fn converse(&self, connection: ConnectionId, socket: &Socket) {
-        let mut buffer = vec![0; READ_BYTES];
         while !socket.done.get() {
             let may_read = self.node.borrow().may_read(connection);
             tokio::select! {
@@ -159,12 +235,9 @@ impl Pump {
                     if readable.is_err() {
                         return;
                     }
-                    match socket.stream.try_read(&mut buffer) {
+                    match self.read(connection, socket) {
                         Ok(0) => return,
-                        Ok(count) => {
-                            self.node.borrow_mut().receive(self.now(), connection, &buffer[..count]);
-                            self.drive();
-                        }
+                        Ok(_) => self.received.notify_one(),
                         Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                         Err(_) => return,
                     }
@@ -183,8 +256,27 @@ impl Pump {
         }
     }
 
+    /// Hands to the node what a socket has, up to what the node takes of it and a buffer full; how many bytes that was.
+    fn read(&self, connection: ConnectionId, socket: &Socket) -> std::io::Result<usize> {
+        let mut buffer = self.buffer.borrow_mut();
+        let most = self.node.borrow().read_bytes_max(connection).min(READ_BYTES);
+        if most == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let count = socket.stream.try_read(&mut buffer[..most])?;
+        if count > 0 {
+            self.node.borrow_mut().receive(self.now(), connection, &buffer[..count]);
+            if socket.half_open.get() && !self.node.borrow().is_opening(connection) {
+                socket.half_open.set(false);
+                self.admission.borrow_mut().introduced(socket.network);
+            }
+        }
+        Ok(count)
+    }
+
     /// Accepts clients for as long as it is polled.
     pub(crate) async fn accept(self: Rc<Pump>, listener: TcpListener) {
+        let mut next_warning = BootTime(0);
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
@@ -192,8 +284,15 @@ impl Pump {
                 }
                 Err(error) => {
                     // Out of descriptors, or the client was gone already: others must still be served.
-                    tracing::warn!(%error, "accepting a connection failed");
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    let now = self.now().boot;
+                    if now >= next_warning {
+                        next_warning = now + ACCEPT_WARNING_INTERVAL;
+                        tracing::warn!(
+                            %error,
+                            "accepting a connection failed, and is tried again ten times a second; if open files have run out, raise fs.file-max, LimitNOFILE or ulimit -n, or lower limits.connections_max"
+                        );
+                    }
+                    tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
                 }
             }
         }

@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 use crate::listen::Pump;
 use crate::observe;
 
+pub use crate::listen::AdmissionLimits;
 pub(crate) use view::NodeView;
 
 /// Connections that the kernel may hold for us.
@@ -41,6 +42,8 @@ pub struct RunOptions {
     pub stomp: Vec<SocketAddr>,
     /// Where to serve HTTP for people and probes; `None`: nowhere.
     pub admin: Option<SocketAddr>,
+    /// How many connections one address and all of them may have.
+    pub admission: AdmissionLimits,
     /// The node's settings.
     pub settings: node::Settings,
 }
@@ -133,7 +136,7 @@ async fn serve(options: RunOptions) -> Result<(), RunError> {
         stream: String::new(),
     };
 
-    raise_descriptor_limit(&options);
+    let (connections_max, shortage) = connections_possible(options.settings.connections_max);
     let wake = Arc::new(Notify::new());
     let disk_wake = Arc::clone(&wake);
     let disk = RealDisk::open(&options.data, Arc::new(move || disk_wake.notify_one()))?;
@@ -143,15 +146,22 @@ async fn serve(options: RunOptions) -> Result<(), RunError> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let mut random = RealRandom::open().map_err(RunError::Process)?;
-    let node = Node::new(
+    let mut node = Node::new(
         Box::new(disk),
-        options.settings.clone(),
+        node::Settings {
+            connections_max,
+            ..options.settings.clone()
+        },
         identity,
         &mut random,
         RealClock.now(),
     );
-    let pump = Pump::new(node, wake, || RealClock.now());
+    if let Some(shortage) = shortage {
+        node.warn(shortage);
+    }
+    let pump = Pump::new(node, options.admission, wake, || RealClock.now());
 
+    tokio::task::spawn_local(Rc::clone(&pump).drive_what_comes());
     let view = Rc::new(NodeView::new(Rc::clone(&pump), &options, addresses.clone()));
 
     // Probes may ask from the first moment on; clients only once this node leads.
@@ -291,16 +301,46 @@ fn tell(notice: Notice, addresses: &Addresses) {
     }
 }
 
-/// Every connection needs a descriptor, and the journal a few dozen.
-fn raise_descriptor_limit(options: &RunOptions) {
-    let want = options.settings.connections_max as u64 + 256;
+/// Descriptors that are not for clients: the journal's files, administrators, listeners, and connections that are about to be refused.
+const DESCRIPTORS_RESERVED: u64 = 256;
+
+/// How many connections the limit of open files allows, raised as far as it goes; and what to warn of, if that is fewer than wanted. The journal must never lack a descriptor.
+fn connections_possible(connections_max: usize) -> (usize, Option<String>) {
+    let want = connections_max as u64 + DESCRIPTORS_RESERVED;
     match real::raise_descriptor_limit(want) {
-        Ok(have) if have >= want => {}
-        Ok(have) => tracing::warn!(
-            have,
-            want,
-            "the limit of open files allows fewer clients than connections_max; raise LimitNOFILE or ulimit -n"
-        ),
-        Err(error) => tracing::warn!(%error, "cannot raise the limit of open files"),
+        Ok(have) if have >= want => (connections_max, None),
+        Ok(have) => {
+            let possible = connections_within(have);
+            let warning = format!(
+                "no more than {possible} connections are accepted, not the {connections_max} of limits.connections_max: the limit of open files is {have}, \
+                 and {} of them are kept for the journal; raise LimitNOFILE or ulimit -n to {want}, or lower limits.connections_max",
+                have - possible as u64
+            );
+            (possible, Some(warning))
+        }
+        Err(error) => {
+            let warning =
+                format!("cannot learn or raise the limit of open files: {error}; if they run out, connections fail");
+            (connections_max, Some(warning))
+        }
+    }
+}
+
+/// Connections that so many open files allow: where they are very few, half of them.
+fn connections_within(descriptors: u64) -> usize {
+    let possible = descriptors.saturating_sub(DESCRIPTORS_RESERVED).max(descriptors / 2);
+    usize::try_from(possible).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_are_kept_for_the_journal_and_where_they_are_few_half_of_them() {
+        assert_eq!(connections_within(20_000), 20_000 - 256);
+        assert_eq!(connections_within(1_024), 1_024 - 256);
+        assert_eq!(connections_within(256), 128);
+        assert_eq!(connections_within(0), 0);
     }
 }

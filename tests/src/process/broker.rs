@@ -32,6 +32,8 @@ pub struct Launch {
     pub admin: String,
     /// A user's id and group to run as, if not this one's.
     pub user: Option<u32>,
+    /// The limit of open files, if not this process's.
+    pub open_files: Option<u32>,
 }
 
 impl Launch {
@@ -43,6 +45,7 @@ impl Launch {
             listen: "stomp://127.0.0.1:0".into(),
             admin: "127.0.0.1:0".into(),
             user: None,
+            open_files: None,
         }
     }
 
@@ -74,7 +77,15 @@ impl Launch {
     /// # Panics
     /// If the binary does not start.
     pub fn start(&self) -> Broker {
-        let mut command = Command::new(holdfast());
+        let mut command = match self.open_files {
+            None => Command::new(holdfast()),
+            Some(limit) => {
+                let mut shell = Command::new("sh");
+                shell.arg("-c").arg("ulimit -n \"$0\" && exec \"$@\"");
+                shell.arg(limit.to_string()).arg(holdfast());
+                shell
+            }
+        };
         command
             .arg("run")
             .arg("--data")

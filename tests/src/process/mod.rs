@@ -13,4 +13,4 @@ pub use binary::holdfast;
 pub use broker::{Broker, Ended, Launch, LogLine, command};
 pub use crowd::{Crowd, Until};
 pub use http::{Response, get};
-pub use root::{SmallFileSystem, Trace, Unavailable, program};
+pub use root::{SmallFileSystem, Trace, Unavailable, is_root, program, reachable_by_others};

@@ -117,3 +117,19 @@ pub fn program(name: &str) -> Option<PathBuf> {
         .map(|directory| directory.join(name))
         .find(|file| file.is_file())
 }
+
+/// Whether this process may become another user.
+pub fn is_root() -> bool {
+    std::fs::metadata("/proc/self")
+        .map(|own| std::os::unix::fs::MetadataExt::uid(&own))
+        .is_ok_and(|user| user == 0)
+}
+
+/// Whether every directory above a file lets everybody through.
+pub fn reachable_by_others(file: &Path) -> bool {
+    let lets_through = |part: &Path| {
+        let found = std::fs::metadata(part);
+        found.is_ok_and(|found| std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o001 != 0)
+    };
+    file.ancestors().all(lets_through)
+}

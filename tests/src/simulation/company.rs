@@ -69,7 +69,7 @@ impl Company {
         stomp.connect_bytes_max = 4 << 10;
         stomp.connect_within = Duration::from_millis(one_of(&[1_000, 3_000, 10_000]) as u64);
         stomp.close_within = Duration::from_millis(one_of(&[500, 2_000, 10_000]) as u64);
-        stomp.answers_max = one_of(&[16, 64, 10_000]) as u32;
+        stomp.answers_bytes_max = one_of(&[4 << 10, 16 << 10, 1 << 20]) as u32;
         stomp.read_ahead_bytes_max = one_of(&[16 << 10, 1 << 20]) as u32;
         stomp.subscriptions_max = one_of(&[4, 8, 10_000]) as u32;
         stomp.transactions_max = one_of(&[2, 5, 1_000]) as u32;

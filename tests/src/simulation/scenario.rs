@@ -213,6 +213,10 @@ impl Scenario {
         settings.engine.send_fail_if_no_space = prng.below(2) == 0;
         if little_memory {
             settings.engine.volatile_bytes_max = 2_000 + prng.index(20_000);
+            // Less than one large message: large frames are read one after the other.
+            settings.engine.untaken_bytes_max = settings.engine.volatile_bytes_max;
+            settings.engine.untaken_bytes_all_max = 2 * settings.engine.volatile_bytes_max;
+            settings.unfinished_bytes_max = settings.engine.volatile_bytes_max;
             // What nobody consumes must not stop the run.
             settings.engine.send_fail_if_no_space_after = Some(Duration::from_millis(50 + prng.below(400)));
         }

@@ -118,7 +118,7 @@ impl Engine {
             }
             let redelivered = found.redeliveries > 0 || position.number <= queue.mark.recovered;
             let after = queue.rests_on(found.number);
-            let tag = consumer.take_off(InFlight::Copy);
+            let tag = consumer.take_off(InFlight::Copy, &message);
             let delivery = Delivery {
                 consumer: id,
                 tag,

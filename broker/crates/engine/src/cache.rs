@@ -9,7 +9,7 @@ use std::sync::Arc;
 use message::{Message, MessageNumber};
 
 /// The least that is kept whatever the limit: what is read ahead must not push itself out.
-const BYTES_MIN: usize = 2 << 20;
+const BYTES_MIN: usize = 4 << 20;
 
 #[derive(Debug)]
 struct Kept {

@@ -1,6 +1,7 @@
 //! Connections: who they are, and what ends with them.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use message::{
@@ -16,10 +17,11 @@ use crate::flow::Backlog;
 use crate::queue::{Queue, Role};
 use crate::step::Step;
 use crate::topic::Topic;
+use crate::untaken::Untaken;
 use crate::work::Work;
 
 /// One connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) client_id: Option<Arc<str>>,
     pub(crate) consumers: BTreeSet<ConsumerId>,
@@ -29,6 +31,22 @@ pub(crate) struct Connection {
     pub(crate) sends_to: BTreeSet<ObjectId>,
     /// What it asked for and has not got, for want of space.
     pub(crate) backlog: Backlog,
+    /// What it was delivered and has not taken.
+    pub(crate) untaken: Rc<Untaken>,
+}
+
+impl Connection {
+    pub(crate) fn new(untaken: Rc<Untaken>) -> Connection {
+        Connection {
+            client_id: None,
+            consumers: BTreeSet::new(),
+            transactions: BTreeSet::new(),
+            temporaries: BTreeSet::new(),
+            sends_to: BTreeSet::new(),
+            backlog: Backlog::default(),
+            untaken,
+        }
+    }
 }
 
 impl Engine {
@@ -91,6 +109,7 @@ impl Engine {
         let Some(connection) = self.connections.remove(&id) else {
             return;
         };
+        self.lines.bytes -= connection.backlog.bytes;
         if let Some(client_id) = connection.client_id {
             self.clients.remove(&client_id);
         }
@@ -114,12 +133,12 @@ impl Engine {
         destination: &Destination,
     ) {
         let refusal = if !destination.kind.is_temporary() || destination.is_pattern() {
-            let text = format!("{destination} is not the name of a temporary destination");
+            let text = format!("{destination:#} is not the name of a temporary destination");
             Some(Refusal::new(RefusalKind::InvalidDestination, text))
         } else if self.names.contains_key(destination) {
             Some(Refusal::new(
                 RefusalKind::InvalidDestination,
-                format!("The destination {destination} exists already."),
+                format!("The destination {destination:#} exists already."),
             ))
         } else {
             self.too_many_destinations()
@@ -165,7 +184,7 @@ impl Engine {
         let refusal = if !owned {
             Some(Refusal::new(
                 RefusalKind::InvalidDestination,
-                format!("The destination {destination} does not exist."),
+                format!("The destination {destination:#} does not exist."),
             ))
         } else {
             self.user_of(destination)
@@ -225,7 +244,7 @@ impl Engine {
 
     /// Tells a consumer that what it read is gone; it stays, empty, until it is ended.
     fn end_without_destination(&mut self, consumer: ConsumerId, destination: &Destination) {
-        let text = format!("The destination {destination} does not exist.");
+        let text = format!("The destination {destination:#} does not exist.");
         let reason = Refusal::new(RefusalKind::InvalidDestination, text);
         self.effects.event(
             consumer.connection,
@@ -238,7 +257,7 @@ impl Engine {
 /// ActiveMQ's words for a destination that cannot go yet.
 pub(crate) fn still_used(destination: &Destination, consumer: ConsumerId) -> String {
     format!(
-        "Destination: {destination} still has an active subscription: consumer {} of connection {}",
+        "Destination: {destination:#} still has an active subscription: consumer {} of connection {}",
         consumer.number, consumer.connection.0
     )
 }

@@ -4,6 +4,7 @@
 //! a transaction may be larger than the prefetch (as in ActiveMQ).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use message::selector::Selector;
@@ -13,6 +14,7 @@ use record::ObjectId;
 
 use crate::backlog::Position;
 use crate::browser::Browser;
+use crate::untaken::Untaken;
 
 /// A delivery that is open.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +72,7 @@ pub(crate) struct Consumer {
     pub(crate) pending: VecDeque<PendingCopy>,
     pub(crate) pending_bytes: usize,
     pub(crate) pending_max: usize,
+    untaken: Rc<Untaken>,
 }
 
 /// What a consumer is made with.
@@ -84,6 +87,7 @@ pub(crate) struct Wish {
     pub(crate) browser: Option<Browser>,
     pub(crate) prefetch: u32,
     pub(crate) pending_max: usize,
+    pub(crate) untaken: Rc<Untaken>,
 }
 
 impl Consumer {
@@ -109,11 +113,31 @@ impl Consumer {
             pending: VecDeque::new(),
             pending_bytes: 0,
             pending_max: wish.pending_max,
+            untaken: wish.untaken,
         }
     }
 
-    /// How many more deliveries it may be sent.
+    /// How many deliveries it may hold; 0: it asks for each.
+    pub(crate) fn prefetch(&self) -> u32 {
+        self.prefetch
+    }
+
+    /// Deliveries so far.
+    pub(crate) fn dispatched(&self) -> u64 {
+        self.last_tag
+    }
+
+    /// How many more deliveries it may be sent at this moment.
     pub(crate) fn room(&self) -> usize {
+        match self.prefetch_room() {
+            0 => 0,
+            room if self.untaken.has_room() => room,
+            _ => 0,
+        }
+    }
+
+    /// How many more deliveries it may hold unacknowledged.
+    fn prefetch_room(&self) -> usize {
         if self.is_starting {
             return 0;
         }
@@ -131,7 +155,8 @@ impl Consumer {
     }
 
     /// Starts a delivery.
-    pub(crate) fn take_off(&mut self, what: InFlight) -> DeliveryTag {
+    pub(crate) fn take_off(&mut self, what: InFlight, message: &Message) -> DeliveryTag {
+        self.untaken.add(message.bytes_held());
         self.last_tag += 1;
         self.pulls = self.pulls.saturating_sub(1);
         let tag = DeliveryTag(self.last_tag);
@@ -200,7 +225,9 @@ impl Consumer {
         self.pending_bytes += copy.message.bytes_held();
         self.pending.push_back(copy);
         let mut dropped = Vec::new();
-        while (self.pending.len() > self.pending_max || self.pending_bytes > bytes_max)
+        // What waits only because the client does not take what it was delivered is part of its prefetch.
+        let pending_max = self.pending_max.saturating_add(self.prefetch_room());
+        while (self.pending.len() > pending_max || self.pending_bytes > bytes_max)
             && !Mutant::TopicLimitForgotten.is_at_work()
         {
             let Some(oldest) = self.next_pending() else { break };

@@ -202,7 +202,7 @@ impl Dispatch<'_, '_, '_> {
             Some(found)
         });
         let returned = interest.returned().filter_map(|position| backlog.get(position));
-        for found in returned.take(asked_max).chain(ahead.take(4 * asked_max)) {
+        for found in returned.take(asked_max).chain(ahead.take(2 * asked_max)) {
             let BodyAt::Stored(place) = found.body else { continue };
             if found.set_aside || self.queue.in_flight.contains(&found.number) || self.cache.contains(found.number) {
                 continue;
@@ -332,10 +332,13 @@ impl Dispatch<'_, '_, '_> {
         if Mutant::DeliverUnconfirmed.is_at_work() {
             after = Sequence::NONE;
         }
-        let tag = consumer.take_off(InFlight::Waiting {
-            object: self.queue.id,
-            position,
-        });
+        let tag = consumer.take_off(
+            InFlight::Waiting {
+                object: self.queue.id,
+                position,
+            },
+            &message,
+        );
         self.queue.in_flight.insert(found.number);
         self.queue.counters.dispatched += 1;
         self.queue.served(to);

@@ -13,7 +13,7 @@ use message::{
 use mutant::Mutant;
 use record::{ObjectId, ReadToken, Record, RecordPlace, SegmentNumber, Store, Ticket};
 
-use crate::admin::{AdminBrowse, Counters};
+use crate::admin::{AdminBrowse, Counters, Transfer};
 use crate::apply::{FIRST_TEMPORARY, Inconsistent};
 use crate::backlog::Position;
 use crate::cache::BodyCache;
@@ -31,6 +31,7 @@ use crate::step::Step;
 use crate::time::EngineTime;
 use crate::topic::Topic;
 use crate::transaction::Transaction;
+use crate::untaken::{Untaken, UntakenOfAll};
 use crate::work::Work;
 
 /// A message's bytes could not be read back: they are damaged.
@@ -76,6 +77,8 @@ pub struct Engine {
     pub(crate) effects: Effects,
     pub(crate) totals: Counters,
     pub(crate) volatile_bytes: u64,
+    pub(crate) transactions_bytes: usize,
+    pub(crate) untaken: UntakenOfAll,
     /// Why persistent sends do not go on at present.
     pub(crate) store_full: Option<Arc<str>>,
     /// Who waits for space.
@@ -95,6 +98,7 @@ pub struct Engine {
     pub(crate) rejections: BTreeMap<u64, Rejection>,
     pub(crate) next_rejection: u64,
     pub(crate) browses: BTreeMap<u64, AdminBrowse>,
+    pub(crate) transfers: BTreeMap<u64, Transfer>,
     pub(crate) next_browse: u64,
     pub(crate) sweep: Option<Sweep>,
     pub(crate) next_sweep: EngineTime,
@@ -130,6 +134,8 @@ impl Engine {
             effects: Effects::default(),
             totals: Counters::default(),
             volatile_bytes: 0,
+            transactions_bytes: 0,
+            untaken: UntakenOfAll::default(),
             store_full: None,
             lines: Lines::default(),
             ready: VecDeque::new(),
@@ -141,6 +147,7 @@ impl Engine {
             rejections: BTreeMap::new(),
             next_rejection: 0,
             browses: BTreeMap::new(),
+            transfers: BTreeMap::new(),
             next_browse: 0,
             sweep: None,
             next_sweep: EngineTime::default(),
@@ -188,7 +195,10 @@ impl Engine {
 
     /// A connection was accepted.
     pub fn connect(&mut self, connection: ConnectionId) {
-        self.connections.entry(connection).or_default();
+        let untaken = Untaken::new(&self.settings, &self.untaken);
+        self.connections
+            .entry(connection)
+            .or_insert_with(|| Connection::new(untaken));
     }
 
     /// A connection is gone: its transactions are rolled back, its consumers end, its temporary destinations go.
@@ -276,6 +286,7 @@ impl Engine {
                 }
                 Waiter::DeadLetter(object) => self.bury_on(step, object, number),
                 Waiter::Administrator(browse, _) => self.browse_on(step, browse),
+                Waiter::Transfer(transfer, _) => self.transfer_on(step, transfer),
             }
         }
         self.settle(step);
@@ -323,7 +334,7 @@ impl Engine {
         self.effects.take()
     }
 
-    fn begin<'a>(&mut self, now: EngineTime, store: &'a mut dyn Store) -> Step<'a> {
+    pub(crate) fn begin<'a>(&mut self, now: EngineTime, store: &'a mut dyn Store) -> Step<'a> {
         self.now = self.now.max(now);
         Step::new(self.now, store)
     }

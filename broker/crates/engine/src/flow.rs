@@ -29,8 +29,10 @@ pub(crate) struct Lines {
     memory: VecDeque<ConnectionId>,
     /// A line may move on, and nobody has looked since.
     pub(crate) may_move: bool,
-    /// Memory that was taken when the first in its line found too little.
-    memory_taken: u64,
+    /// Who found too little memory, and how much was taken then: it is not looked at again before less is taken.
+    memory_lacked: Option<(ConnectionId, u64)>,
+    /// Memory of what waits; bytes.
+    pub(crate) bytes: usize,
 }
 
 impl Lines {
@@ -55,12 +57,22 @@ impl Lines {
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     commands: VecDeque<(Option<RequestId>, Command)>,
-    bytes: usize,
+    pub(crate) bytes: usize,
     /// In which line the connection stands, and since when its first command has been the first.
     waits: Option<(Scarce, EngineTime)>,
 }
 
 impl Backlog {
+    /// Commands that wait, and their memory in bytes.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.commands.len(), self.bytes)
+    }
+
+    /// What the first of them lacks.
+    pub(crate) fn lacks(&self) -> Option<Scarce> {
+        self.waits.map(|(scarce, _)| scarce)
+    }
+
     fn push(&mut self, request: Option<RequestId>, command: Command) {
         self.bytes += bytes_of(&command);
         self.commands.push_back((request, command));
@@ -71,16 +83,37 @@ impl Backlog {
         self.bytes -= bytes_of(&command);
         Some((request, command))
     }
+
+    fn put_back(&mut self, request: Option<RequestId>, command: Command) {
+        self.bytes += bytes_of(&command);
+        self.commands.push_front((request, command));
+    }
+
+    /// What waits behind the first command. That one does not count: however large it is, what comes behind it may be the acknowledgement that makes room for it.
+    fn bytes_behind(&self) -> usize {
+        let first = self.commands.front();
+        self.bytes - first.map_or(0, |(_, command)| bytes_of(command))
+    }
 }
 
-/// Memory that a command that is no send takes, about.
+/// Memory that a command takes beside what it names, about.
 const COMMAND_BYTES: usize = 128;
 
 fn bytes_of(command: &Command) -> usize {
-    match command {
-        Command::Send(send) => COMMAND_BYTES + send.message.bytes_held(),
-        _ => COMMAND_BYTES,
-    }
+    let named = match command {
+        Command::Send(send) => send.bytes_held(),
+        Command::Subscribe(subscribe) => subscribe.bytes_held(),
+        Command::CreateTemporary { destination } | Command::DeleteTemporary { destination } => destination.name.len(),
+        Command::Connect { .. }
+        | Command::Acknowledge(_)
+        | Command::Unsubscribe { .. }
+        | Command::RemoveDurable { .. }
+        | Command::Begin { .. }
+        | Command::Commit { .. }
+        | Command::Rollback { .. }
+        | Command::Pull { .. } => 0,
+    };
+    COMMAND_BYTES + named
 }
 
 /// How many connections wait, and for what.
@@ -114,7 +147,19 @@ impl Engine {
     pub fn is_backed_up(&self, connection: ConnectionId) -> bool {
         self.connections
             .get(&connection)
-            .is_some_and(|connection| connection.backlog.bytes >= self.settings.waiting_bytes_max)
+            .is_some_and(|connection| connection.backlog.bytes_behind() >= self.settings.waiting_bytes_max)
+    }
+
+    /// Memory of a connection's commands that wait for space, without the first of them; bytes.
+    pub fn bytes_behind_waiting(&self, connection: ConnectionId) -> usize {
+        self.connections
+            .get(&connection)
+            .map_or(0, |connection| connection.backlog.bytes_behind())
+    }
+
+    /// Memory of everything that waits for space, of all connections; bytes.
+    pub fn bytes_waiting(&self) -> usize {
+        self.lines.bytes
     }
 
     /// Carries a command out, or lets it wait.
@@ -178,6 +223,7 @@ impl Engine {
 
     fn hold(&mut self, id: ConnectionId, request: Option<RequestId>, command: Command) {
         if let Some(connection) = self.connections.get_mut(&id) {
+            self.lines.bytes += bytes_of(&command);
             connection.backlog.push(request, command);
         }
     }
@@ -186,8 +232,7 @@ impl Engine {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.backlog.waits = Some((scarce, self.now));
             self.lines.of(scarce).push_back(id);
-            // Whoever comes first in the line is looked at once at least.
-            self.lines.memory_taken = u64::MAX;
+            self.lines.memory_lacked.take_if(|(lacked, _)| *lacked == id);
         }
     }
 
@@ -197,23 +242,28 @@ impl Engine {
         [Scarce::Store, Scarce::Memory]
             .into_iter()
             .any(|scarce| match self.lines.of(scarce).front().copied() {
-                Some(id) if self.may_fit(scarce) => self.resume_first(step, id, scarce),
+                Some(id) if self.may_fit(id, scarce) => self.resume_first(step, id, scarce),
                 Some(_) | None => false,
             })
     }
 
     /// A quick look, before the commands are looked at.
-    fn may_fit(&self, scarce: Scarce) -> bool {
+    fn may_fit(&self, id: ConnectionId, scarce: Scarce) -> bool {
         match scarce {
             Scarce::Store if Mutant::WaitingSendForgotten.is_at_work() => false,
             Scarce::Store => self.store_full.is_none(),
-            Scarce::Memory => self.volatile_bytes < self.lines.memory_taken,
+            Scarce::Memory => match self.lines.memory_lacked {
+                Some((lacked, taken)) => {
+                    lacked != id || self.volatile_bytes < taken || !self.connections.contains_key(&id)
+                }
+                None => true,
+            },
         }
     }
 
     /// Carries out what waits first in a line, or takes out of it who does not wait any more; `false` if it still does not fit.
     fn resume_first(&mut self, step: &mut Step<'_>, id: ConnectionId, scarce: Scarce) -> bool {
-        self.lines.memory_taken = u64::MAX;
+        self.lines.memory_lacked = None;
         let Some(connection) = self.connections.get_mut(&id) else {
             self.lines.of(scarce).pop_front();
             return true;
@@ -223,6 +273,7 @@ impl Engine {
             self.lines.of(scarce).pop_front();
             return true;
         };
+        self.lines.bytes -= bytes_of(&command);
         let Some(shortage) = self.shortage_for(step, id, &command) else {
             step.spend(1);
             if Mutant::WaitingSendLost.is_at_work() && matches!(command, Command::Send(_)) {
@@ -235,10 +286,10 @@ impl Engine {
         let Some(connection) = self.connections.get_mut(&id) else {
             return true;
         };
-        connection.backlog.bytes += bytes_of(&command);
-        connection.backlog.commands.push_front((request, command));
+        self.lines.bytes += bytes_of(&command);
+        connection.backlog.put_back(request, command);
         if shortage.scarce == scarce {
-            self.lines.memory_taken = self.volatile_bytes;
+            self.lines.memory_lacked = Some((id, self.volatile_bytes));
             return false;
         }
         self.lines.of(scarce).pop_front();
@@ -261,6 +312,7 @@ impl Engine {
                     connection.backlog.waits = None;
                     continue;
                 };
+                self.lines.bytes -= bytes_of(&command);
                 step.spend(1);
                 match self.shortage_for(step, id, &command) {
                     Some(shortage) => self.fail(step, id, request, command, shortage.refusal),
@@ -281,10 +333,11 @@ impl Engine {
                 connection.backlog.waits = None;
                 return;
             };
+            self.lines.bytes -= bytes_of(&command);
             if let Some(shortage) = self.shortage_for(step, id, &command) {
                 if let Some(connection) = self.connections.get_mut(&id) {
-                    connection.backlog.bytes += bytes_of(&command);
-                    connection.backlog.commands.push_front((request, command));
+                    self.lines.bytes += bytes_of(&command);
+                    connection.backlog.put_back(request, command);
                 }
                 return self.stand_in_line(id, shortage.scarce);
             }
@@ -387,13 +440,13 @@ impl Engine {
 
 fn store_is_full(why: &str, destination: &Destination) -> Refusal {
     let text =
-        format!("Persistent store is Full: {why}. Nothing was sent to {destination}; try again when there is space");
+        format!("Persistent store is Full: {why}. Nothing was sent to {destination:#}; try again when there is space");
     Refusal::new(RefusalKind::ResourceAllocation, text)
 }
 
 fn memory_is_full(destination: &Destination, taken: u64, more: u64, bytes_max: u64) -> Refusal {
     let text = format!(
-        "Usage Manager Memory Limit reached on {destination}: non-persistent messages that wait take {taken} of {bytes_max} bytes, and this would take {more}. \
+        "Usage Manager Memory Limit reached on {destination:#}: non-persistent messages that wait take {taken} of {bytes_max} bytes, and this would take {more}. \
          Consume some, send persistent messages, or raise the limit"
     );
     Refusal::new(RefusalKind::ResourceAllocation, text)

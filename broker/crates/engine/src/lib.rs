@@ -44,11 +44,13 @@ mod subscriber;
 mod time;
 mod topic;
 mod transaction;
+mod untaken;
 mod work;
 
 pub use admin::{
-    AdminAnswer, AdminCommand, AdminRefusal, AdminRequest, BrowsePosition, Browsed, Counters, DestinationStatistics,
-    Statistics, SubscriptionStatistics,
+    AdminAnswer, AdminCommand, AdminRefusal, AdminRequest, BrowsePosition, Browsed, ConnectionStatistics,
+    ConsumerStatistics, Counters, DestinationStatistics, MoveTo, MoveToGo, Moved, Statistics, SubscriptionStatistics,
+    WaitsFor,
 };
 pub use apply::Inconsistent;
 pub use effect::Effect;

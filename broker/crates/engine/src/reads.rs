@@ -18,6 +18,8 @@ pub(crate) enum Waiter {
     DeadLetter(ObjectId),
     /// An administrator's browse of this queue; its number.
     Administrator(u64, ObjectId),
+    /// An administrator's move out of this queue; its number.
+    Transfer(u64, ObjectId),
 }
 
 impl Waiter {
@@ -27,7 +29,8 @@ impl Waiter {
             Waiter::Consumers(object)
             | Waiter::Browser(_, object)
             | Waiter::DeadLetter(object)
-            | Waiter::Administrator(_, object) => object,
+            | Waiter::Administrator(_, object)
+            | Waiter::Transfer(_, object) => object,
         }
     }
 }

@@ -121,12 +121,12 @@ impl Engine {
         let mut missing = 0;
         for destination in destinations {
             if destination.is_pattern() {
-                let text = format!("cannot send to {destination}: it is a pattern; name one destination");
+                let text = format!("cannot send to {destination:#}: it is a pattern; name one destination");
                 return Err(Refusal::new(RefusalKind::InvalidDestination, text));
             }
             if !self.names.contains_key(destination) {
                 if destination.kind.is_temporary() {
-                    let text = format!("The destination {destination} does not exist.");
+                    let text = format!("The destination {destination:#} does not exist.");
                     return Err(Refusal::new(RefusalKind::InvalidDestination, text));
                 }
                 missing += 1;
@@ -185,7 +185,9 @@ impl Engine {
     fn too_many_destinations_for(&self, more: usize) -> Option<Refusal> {
         let max = self.settings.destinations_max;
         (self.names.len() + more > max).then(|| {
-            let text = format!("The maximum number of destinations allowed ({max}) has already been reached.");
+            let text = format!(
+                "The maximum number of destinations allowed ({max}, destinations_max) has already been reached."
+            );
             Refusal::new(RefusalKind::ResourceAllocation, text)
         })
     }
@@ -217,7 +219,8 @@ impl Engine {
         })
     }
 
-    fn plan_one(
+    /// Adds one message for a queue or topic to a plan.
+    pub(crate) fn plan_one(
         &mut self,
         step: &Step<'_>,
         connection: ConnectionId,
@@ -266,7 +269,7 @@ impl Engine {
     }
 
     /// The durable subscriptions that take a topic's message.
-    fn durable_targets(
+    pub(crate) fn durable_targets(
         &self,
         connection: ConnectionId,
         topic: ObjectId,
@@ -298,8 +301,25 @@ impl Engine {
         &mut self,
         step: &mut Step<'_>,
         connection: ConnectionId,
-        mut plan: Plan,
+        plan: Plan,
         acknowledged: Vec<Waiting>,
+    ) -> Sequence {
+        self.carry_out_as(step, connection, plan, |mut sent| {
+            match (sent.len(), acknowledged.is_empty()) {
+                (0, true) => None,
+                (1, true) => sent.pop().map(Record::Sent),
+                _ => Some(Record::Committed { sent, acknowledged }),
+            }
+        })
+    }
+
+    /// Makes a plan come true with the record that `record` makes of what it stores.
+    pub(crate) fn carry_out_as(
+        &mut self,
+        step: &mut Step<'_>,
+        connection: ConnectionId,
+        mut plan: Plan,
+        record: impl FnOnce(Vec<Sent>) -> Option<Record>,
     ) -> Sequence {
         let mut arrived = Vec::new();
         for sent in &plan.sent {
@@ -314,14 +334,7 @@ impl Engine {
             .iter()
             .map(|sent| (sent.number, Arc::clone(&sent.message)))
             .collect();
-        let record = match (plan.sent.len(), acknowledged.is_empty()) {
-            (0, true) => None,
-            (1, true) => plan.sent.pop().map(Record::Sent),
-            _ => Some(Record::Committed {
-                sent: std::mem::take(&mut plan.sent),
-                acknowledged,
-            }),
-        };
+        let record = record(std::mem::take(&mut plan.sent));
         let recorded = record.map_or(Sequence::NONE, |record| self.record(step, &record).sequence);
         for (number, message) in bodies {
             self.cache.insert(number, message);
@@ -430,7 +443,8 @@ impl Engine {
     }
 }
 
-fn selects(consumer: &Consumer, number: MessageNumber, message: &Message) -> bool {
+/// Whether a topic's message is one that a consumer wants.
+pub(crate) fn selects(consumer: &Consumer, number: MessageNumber, message: &Message) -> bool {
     let seen = Selectable {
         message,
         number,

@@ -29,6 +29,8 @@ pub struct Settings {
     pub body_cache_bytes: usize,
     /// Memory of one open transaction, bytes; one that grows larger can only be rolled back.
     pub transaction_bytes_max: usize,
+    /// Memory of all open transactions together, bytes; the one that would go beyond it can only be rolled back.
+    pub transactions_bytes_max: usize,
     /// Memory of all non-persistent messages that wait in queues and durable subscriptions, bytes; a send beyond it waits, or fails.
     pub volatile_bytes_max: usize,
     /// Whether a send that finds no space fails at once instead of waiting (ActiveMQ's `sendFailIfNoSpace`).
@@ -45,6 +47,10 @@ pub struct Settings {
     pub topic_consumer_messages_max: usize,
     /// Memory of the messages that wait for one slow topic consumer, bytes; the oldest are dropped beyond.
     pub topic_consumer_bytes_max: usize,
+    /// Memory of messages that one connection was delivered and has not taken, bytes; then it is delivered no more until it takes some.
+    pub untaken_bytes_max: usize,
+    /// The same of all connections together, bytes; then each may have a little, one message at least.
+    pub untaken_bytes_all_max: usize,
     /// Duplicate ids remembered for each destination; the oldest are forgotten beyond.
     pub duplicate_ids_max: usize,
     /// Time for which a duplicate id is remembered.
@@ -68,6 +74,7 @@ impl Default for Settings {
             dead_letter_queue: "ActiveMQ.DLQ".into(),
             body_cache_bytes: 32 << 20,
             transaction_bytes_max: 64 << 20,
+            transactions_bytes_max: 256 << 20,
             volatile_bytes_max: 256 << 20,
             send_fail_if_no_space: false,
             send_fail_if_no_space_after: None,
@@ -76,13 +83,15 @@ impl Default for Settings {
             subscriptions_max: 100_000,
             topic_consumer_messages_max: 1000,
             topic_consumer_bytes_max: 16 << 20,
+            untaken_bytes_max: 1 << 20,
+            untaken_bytes_all_max: 256 << 20,
             duplicate_ids_max: 100_000,
             duplicate_window: Duration::from_secs(3600),
             expiry_interval: Duration::from_secs(30),
             message_groups_max: 100_000,
             group_parked_max: 100_000,
-            read_ahead_messages: 32,
-            read_ahead_bytes: 1 << 20,
+            read_ahead_messages: 1024,
+            read_ahead_bytes: 2 << 20,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A name is found at once; a pattern looks through the names of all destinations, in steps, and the answer waits for its end. Destinations that are made meanwhile attach by themselves.
 
 use std::ops::Bound;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use message::selector::Selector;
@@ -56,6 +57,9 @@ impl Engine {
             }
             None => (None, Sequence::NONE),
         };
+        let Some(owner) = self.connections.get(&connection) else {
+            return Err(nothing(illegal("the connection is gone")));
+        };
         let pending_max = subscribe.pending_max.map(|max| max as usize);
         let consumer = Consumer::new(Wish {
             id,
@@ -71,6 +75,7 @@ impl Engine {
             prefetch: subscribe.prefetch,
             pending_max: pending_max.unwrap_or(self.settings.topic_consumer_messages_max),
             destinations: subscribe.destinations,
+            untaken: Rc::clone(&owner.untaken),
         });
         let destinations = consumer.destinations.clone();
         self.consumers.insert(id, consumer);
@@ -138,7 +143,7 @@ impl Engine {
                     Some((None, None)) | None => (None, "queue"),
                 };
                 let Some(owner) = owner else {
-                    let text = format!("The destination {destination} does not exist.");
+                    let text = format!("The destination {destination:#} does not exist.");
                     return Err(Refusal::new(RefusalKind::InvalidDestination, text));
                 };
                 if owner != connection {
@@ -201,7 +206,9 @@ impl Engine {
             }
         } else if self.durables.len() >= self.settings.subscriptions_max {
             let max = self.settings.subscriptions_max;
-            let text = format!("The maximum number of durable subscriptions allowed ({max}) has already been reached.");
+            let text = format!(
+                "The maximum number of durable subscriptions allowed ({max}, durable_subscriptions_max) has already been reached."
+            );
             return Err(nothing(Refusal::new(RefusalKind::ResourceAllocation, text)));
         }
         for destination in subscribe

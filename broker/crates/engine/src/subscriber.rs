@@ -9,7 +9,7 @@ use crate::step::Step;
 
 /// Delivers a topic's message.
 pub(crate) fn deliver(consumer: &mut Consumer, copy: PendingCopy, effects: &mut Effects) {
-    let tag = consumer.take_off(InFlight::Copy);
+    let tag = consumer.take_off(InFlight::Copy, &copy.message);
     let delivery = Delivery {
         consumer: consumer.id,
         tag,

@@ -1,8 +1,9 @@
 //! Local transactions: what was sent waits here, what was acknowledged stays in flight, until one record makes all of it true.
 //!
-//! Limited by `transaction_bytes_max`: one that grows beyond it can only be rolled back, and never blocks. Invariant: a delivery that was acknowledged in an open transaction belongs to nobody else, also when its
+//! Limited by `transaction_bytes_max`, and all together by `transactions_bytes_max`: one that grows beyond either can only be rolled back, and never blocks. Invariant: a delivery that was acknowledged in an open transaction belongs to nobody else, also when its
 //! consumer ends before the transaction does. Proved by `tests/engine/transactions.rs`.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -19,8 +20,11 @@ use crate::engine::{Engine, illegal};
 use crate::send::Plan;
 use crate::step::Step;
 
-/// Memory that one delivery takes that was acknowledged in an open transaction, bytes, roughly.
-const ACKNOWLEDGED_BYTES: usize = 128;
+/// Memory that one delivery takes that was acknowledged in an open transaction, here and in its session; bytes, roughly.
+const ACKNOWLEDGED_BYTES: usize = 256;
+
+/// Memory that a transaction takes with nothing in it, here and in its session; bytes, roughly.
+const TRANSACTION_BYTES: usize = 512;
 
 /// One open transaction.
 #[derive(Debug)]
@@ -43,32 +47,60 @@ impl Transaction {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
-
-    /// Counts more memory, or fails the transaction for good.
-    fn grow(&mut self, id: TransactionId, bytes: usize, bytes_max: usize) -> Result<(), Refusal> {
-        if let Some(refusal) = &self.failed {
-            return Err(refusal.clone());
-        }
-        self.bytes = self.bytes.saturating_add(bytes);
-        if self.bytes <= bytes_max || Mutant::TransactionLimitForgotten.is_at_work() {
-            return Ok(());
-        }
-        let text = format!(
-            "Can not send message on transaction with id: '{}', Transaction has reached the maximum allowed size of pending \
-             operations before commit of '{bytes_max}' bytes: it can only be rolled back. Do less in one transaction, or \
-             raise transaction_bytes_max",
-            name(id)
-        );
-        let refusal = Refusal::new(RefusalKind::ResourceAllocation, text);
-        self.failed = Some(refusal.clone());
-        // It could not commit: nothing of it needs memory any more.
-        self.sends = Vec::new();
-        self.duplicate_ids = BTreeSet::new();
-        Err(refusal)
-    }
 }
 
 impl Engine {
+    /// Memory of all open transactions; bytes.
+    pub fn transactions_bytes(&self) -> usize {
+        self.transactions_bytes
+    }
+
+    /// Counts more memory for a transaction, or fails it for good.
+    fn grow(&mut self, connection: ConnectionId, id: TransactionId, more: usize) -> Result<(), Refusal> {
+        let (own_max, all_max) = (
+            self.settings.transaction_bytes_max,
+            self.settings.transactions_bytes_max,
+        );
+        let all = self.transactions_bytes;
+        let transaction = self.transaction(connection, id)?;
+        if let Some(refusal) = &transaction.failed {
+            return Err(refusal.clone());
+        }
+        let why = if transaction.bytes.saturating_add(more) > own_max && !Mutant::TransactionLimitForgotten.is_at_work()
+        {
+            format!(
+                "Transaction has reached the maximum allowed size of pending operations before commit of '{own_max}' bytes: \
+                 it can only be rolled back. Do less in one transaction, or raise transaction_bytes_max"
+            )
+        } else if all.saturating_add(more) > all_max {
+            format!(
+                "all open transactions together have reached the maximum of '{all_max}' bytes: \
+                 it can only be rolled back. Commit sooner, do less in one transaction, or raise transactions_bytes_max"
+            )
+        } else {
+            transaction.bytes += more;
+            self.transactions_bytes += more;
+            return Ok(());
+        };
+        Err(self.fail_transaction(id, &why))
+    }
+
+    /// A transaction that can only be rolled back from now on: nothing of what was sent in it needs memory any more.
+    fn fail_transaction(&mut self, id: TransactionId, why: &str) -> Refusal {
+        let text = format!("Can not send message on transaction with id: '{}', {why}", name(id));
+        let refusal = Refusal::new(RefusalKind::ResourceAllocation, text);
+        if let Some(transaction) = self.transactions.get_mut(&id) {
+            transaction.failed = Some(refusal.clone());
+            transaction.sends = Vec::new();
+            transaction.duplicate_ids = BTreeSet::new();
+            let deliveries = transaction.acknowledged.len() + transaction.orphans.len();
+            let kept = TRANSACTION_BYTES + deliveries * ACKNOWLEDGED_BYTES;
+            self.transactions_bytes -= transaction.bytes - kept;
+            transaction.bytes = kept;
+        }
+        refusal
+    }
+
     /// Opens a transaction. Opening it again changes nothing, as in ActiveMQ.
     pub(crate) fn begin_transaction(
         &mut self,
@@ -81,15 +113,29 @@ impl Engine {
                 .refused(connection, request, Sequence::NONE, not_started(id));
             return;
         }
-        self.transactions.entry(id).or_insert_with(|| Transaction {
-            connection,
-            sends: Vec::new(),
-            duplicate_ids: BTreeSet::new(),
-            acknowledged: Vec::new(),
-            orphans: Vec::new(),
-            bytes: 0,
-            failed: None,
-        });
+        if let Entry::Vacant(vacant) = self.transactions.entry(id) {
+            let bytes_max = self.settings.transactions_bytes_max;
+            if self.transactions_bytes + TRANSACTION_BYTES > bytes_max {
+                let text = format!(
+                    "Transaction '{}' was not started: all open transactions together have reached the maximum of '{bytes_max}' bytes. \
+                     Commit sooner, do less in one transaction, or raise transactions_bytes_max",
+                    name(id)
+                );
+                let refusal = Refusal::new(RefusalKind::ResourceAllocation, text);
+                self.effects.refused(connection, request, Sequence::NONE, refusal);
+                return;
+            }
+            self.transactions_bytes += TRANSACTION_BYTES;
+            vacant.insert(Transaction {
+                connection,
+                sends: Vec::new(),
+                duplicate_ids: BTreeSet::new(),
+                acknowledged: Vec::new(),
+                orphans: Vec::new(),
+                bytes: TRANSACTION_BYTES,
+                failed: None,
+            });
+        }
         if let Some(connection) = self.connections.get_mut(&connection) {
             connection.transactions.insert(id);
         }
@@ -115,9 +161,7 @@ impl Engine {
         id: TransactionId,
         tags: impl ExactSizeIterator<Item = DeliveryTag>,
     ) -> Result<(), Refusal> {
-        let bytes_max = self.settings.transaction_bytes_max;
-        let transaction = self.transaction(consumer.connection, id)?;
-        transaction.grow(id, tags.len() * ACKNOWLEDGED_BYTES, bytes_max)?;
+        self.grow(consumer.connection, id, tags.len() * ACKNOWLEDGED_BYTES)?;
         let (Some(consumer), Some(transaction)) = (self.consumers.get_mut(&consumer), self.transactions.get_mut(&id))
         else {
             return Ok(());
@@ -139,10 +183,10 @@ impl Engine {
         id: TransactionId,
         mut send: Send,
     ) -> Result<Sequence, Refusal> {
-        let bytes_max = self.settings.transaction_bytes_max;
-        let transaction = self.transaction(connection, id)?;
-        let bytes = send.message.bytes_held() * send.destinations.len().max(1);
-        transaction.grow(id, bytes, bytes_max)?;
+        // One record has it all: the message once for each destination.
+        let copies = send.destinations.len().saturating_sub(1);
+        let bytes = send.bytes_held() + copies * send.message.bytes_held();
+        self.grow(connection, id, bytes)?;
         let destinations: Vec<&Destination> = send.destinations.iter().collect();
         let resolved = self.resolve(step, connection, &destinations);
         let transaction = self.transaction(connection, id)?;
@@ -278,6 +322,7 @@ impl Engine {
 
     fn forget_transaction(&mut self, id: TransactionId) -> Option<Transaction> {
         let transaction = self.transactions.remove(&id)?;
+        self.transactions_bytes -= transaction.bytes;
         if let Some(connection) = self.connections.get_mut(&id.connection) {
             connection.transactions.remove(&id);
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use message::{ConnectionId, ConsumerId, DeliveryTag, Destination, MessageNumber, RequestId, Sequence};
 use record::ObjectId;
 
-use crate::admin::AdminRequest;
+use crate::admin::{AdminRequest, Clearing};
 use crate::backlog::Backlog;
 use crate::consumer::Flight;
 use crate::engine::Engine;
@@ -24,8 +24,12 @@ pub(crate) enum Work {
     Close(Closing),
     /// Empty a queue.
     Purge(Purge),
+    /// Remove what is set aside.
+    Clear(Clearing),
     /// Go on with an administrator's browse.
     Browse(u64),
+    /// Go on with an administrator's move.
+    Transfer(u64),
 }
 
 /// A subscription that looks through the names of destinations.
@@ -87,7 +91,9 @@ impl Engine {
                 Work::Attach(attach) => self.attach_on(step, attach),
                 Work::Close(closing) => self.close_on(step, closing),
                 Work::Purge(purge) => self.purge_on(step, purge),
+                Work::Clear(clearing) => self.clear_on(step, clearing),
                 Work::Browse(browse) => self.browse_on(step, browse),
+                Work::Transfer(transfer) => self.transfer_on(step, transfer),
             }
         }
     }

@@ -22,6 +22,12 @@ pub const NO_SPACE_RETRY_AFTER: Duration = Duration::from_millis(250);
 /// Body reads out to the disk at a time; more wait.
 pub const READS_IN_FLIGHT: usize = 8;
 
+/// Bodies that lie near each other are read together, up to so many bytes at once: a consumer that lags behind the cache would otherwise wait for the disk with every body.
+pub const READ_TOGETHER_BYTES_MAX: u64 = 256 << 10;
+
+/// Bytes that nobody wants, between two bodies that are read together.
+pub const READ_GAP_BYTES_MAX: u64 = 32 << 10;
+
 /// Descriptors kept open for body reads.
 pub const READ_DESCRIPTORS_MAX: usize = 64;
 

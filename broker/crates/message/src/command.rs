@@ -84,6 +84,20 @@ pub struct Send {
     pub duplicate_id: Option<Arc<str>>,
 }
 
+impl Send {
+    /// Bytes that it holds in memory, roughly: what limits count.
+    pub fn bytes_held(&self) -> usize {
+        let names = bytes_of_names(&self.destinations);
+        let duplicate_id = self.duplicate_id.as_ref().map_or(0, |id| id.len());
+        size_of::<Send>() + self.message.bytes_held() + names + duplicate_id
+    }
+}
+
+fn bytes_of_names(destinations: &[Destination]) -> usize {
+    let bytes = |destination: &Destination| size_of::<Destination>() + destination.name.len();
+    destinations.iter().map(bytes).sum()
+}
+
 /// A consumer to start.
 #[derive(Clone, Debug)]
 pub struct Subscribe {
@@ -107,6 +121,14 @@ pub struct Subscribe {
     pub durable: Option<Arc<str>>,
     /// For non-durable topic subscribers: how many messages may wait beyond the prefetch before the oldest are dropped; `None`: the broker's limit.
     pub pending_max: Option<u32>,
+}
+
+impl Subscribe {
+    /// Bytes that it holds in memory, roughly: what limits count.
+    pub fn bytes_held(&self) -> usize {
+        let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
+        size_of::<Subscribe>() + bytes_of_names(&self.destinations) + text(&self.selector) + text(&self.durable)
+    }
 }
 
 /// What became of deliveries `first` to `last` of a consumer (only those still open among them).

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::excerpt::{EXCERPT_CHARS_MAX, excerpt};
+
 /// Longest accepted name, in bytes.
 pub const DESTINATION_NAME_BYTES_MAX: usize = 1024;
 
@@ -67,7 +69,8 @@ impl Destination {
         }
         if name.chars().any(char::is_control) {
             return Err(InvalidName(format!(
-                "the destination name {name:?} contains a control character"
+                "the destination name {:?} contains a control character",
+                excerpt(name, EXCERPT_CHARS_MAX)
             )));
         }
         Ok(Destination {
@@ -109,7 +112,7 @@ impl Destination {
     }
 }
 
-/// Shown as ActiveMQ shows it: `queue://A`.
+/// Shown as ActiveMQ shows it: `queue://A`. With `{:#}` a long name is cut in the middle: for errors and logs.
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = match self.kind {
@@ -118,7 +121,11 @@ impl fmt::Display for Destination {
             Kind::TemporaryQueue => "temp-queue",
             Kind::TemporaryTopic => "temp-topic",
         };
-        write!(f, "{scheme}://{}", self.name)
+        let name = match f.alternate() {
+            true => excerpt(&self.name, EXCERPT_CHARS_MAX),
+            false => (&*self.name).into(),
+        };
+        write!(f, "{scheme}://{name}")
     }
 }
 
@@ -147,6 +154,16 @@ mod tests {
         ] {
             assert_eq!(covers(pattern, name), expected, "{pattern} over {name}");
         }
+    }
+
+    #[test]
+    fn a_long_name_is_cut_only_where_that_is_asked_for() {
+        let long = Destination::queue(&"x".repeat(1000)).expect("a good name");
+        assert_eq!(long.to_string().len(), "queue://".len() + 1000);
+        assert_eq!(
+            format!("{long:#}").chars().count(),
+            "queue://".len() + EXCERPT_CHARS_MAX
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod command;
 mod destination;
+mod excerpt;
 mod ids;
 mod message;
 mod properties;
@@ -17,6 +18,7 @@ pub use command::{
     Acknowledge, Command, Delivery, Disposition, Event, LastDelivered, Refusal, RefusalKind, Send, Subscribe,
 };
 pub use destination::{DESTINATION_NAME_BYTES_MAX, Destination, InvalidName, Kind};
+pub use excerpt::{EXCERPT_CHARS_MAX, excerpt};
 pub use ids::{ConnectionId, ConsumerId, DeliveryTag, Epoch, MessageNumber, RequestId, Sequence, TransactionId};
 pub use message::{Body, BodyKind, Message, PRIORITY_DEFAULT, PRIORITY_MAX, Selectable};
 pub use properties::{MalformedProperties, PROPERTY_KEY_BYTES_MAX, Properties, PropertiesBuilder, Property};

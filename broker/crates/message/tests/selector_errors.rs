@@ -321,6 +321,8 @@ fn columns_count_from_behind_the_prefix() {
     );
     assert_eq!(error("convert_string_expressions:").column(), 1);
     assert_eq!(error("'日本語' = = 1").column(), 9);
+    let both = "no_convert_string_expressions:convert_string_expressions:a = 1";
+    assert_eq!(Selector::parse(both).unwrap().condition(), "a = 1");
 }
 
 #[test]

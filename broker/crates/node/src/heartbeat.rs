@@ -24,9 +24,11 @@ pub(crate) async fn beat(files: Files, claim: FileId, nonce: Nonce, heartbeat: H
         // As an NFS server would say of it.
         return Err(Failure::Disk(DiskError {
             kind: DiskErrorKind::Stale,
-            operation: "keep the claim",
+            operation: "look for the own claim in",
             path: names::EPOCHS.to_owned(),
-            detail: "the own claim has no name any more: it was removed or replaced while this broker ran".to_owned(),
+            detail:
+                "it has no name there any more; was the directory removed, moved or restored while this broker ran?"
+                    .to_owned(),
         }));
     }
     Ok(issued)

@@ -578,9 +578,9 @@ impl Leading {
         }
     }
 
-    /// Bytes of the segments that exist, and of the ballast.
+    /// Bytes of the segments that exist, and of the ballast if there is one.
     pub(crate) fn store_bytes(&self) -> u64 {
-        self.segments.len() as u64 * u64::from(self.settings.journal.segment_bytes) + self.settings.ballast_bytes
+        self.segments.len() as u64 * u64::from(self.settings.journal.segment_bytes) + self.space.ballast_taken()
     }
 
     /// Engine time now.

@@ -10,6 +10,7 @@
 
 mod admin;
 mod claims;
+mod clients;
 mod clock;
 mod deletion;
 mod failure;
@@ -24,7 +25,9 @@ mod settings;
 mod space;
 mod start;
 mod status;
+mod unfinished;
 
+pub use clients::{ConnectionReport, ConsumerReport};
 pub use clock::CLOCK_DIFFERENCE_MAX;
 pub use failure::Failure;
 pub use node::{End, Node, NodeIdentity, Notice};

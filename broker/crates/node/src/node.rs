@@ -24,6 +24,7 @@ use crate::leading::{Leading, Pulse};
 use crate::peers::Peers;
 use crate::settings::Settings;
 use crate::start::{self, StartContext, StartProgress, Started};
+use crate::unfinished::{self, Unfinished};
 
 /// Unconfirmed bytes from which on nothing more is read from clients.
 const UNCONFIRMED_BYTES_MAX: usize = 64 << 20;
@@ -34,7 +35,7 @@ const WARNINGS_MAX: usize = 20;
 /// Places that one warning names.
 const PLACES_SHOWN_MAX: usize = 10;
 
-/// Between two warnings that sends wait, however often they begin to (ActiveMQ's `blockedProducerWarningInterval`).
+/// Between two warnings that sends or large frames wait, however often they begin to (ActiveMQ's `blockedProducerWarningInterval`).
 const WAITING_WARNING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A turn that comes this much after the one before: the process was stopped, or starved.
@@ -68,6 +69,7 @@ pub struct Node {
     /// When the newest of them was issued behind which the fence was read open.
     start_fresh: Option<BootTime>,
     pub(crate) peers: Peers,
+    pub(crate) unfinished: Unfinished,
     next_connection: u64,
     /// Connections that may have output; what was held back for want of freshness is among them.
     ready: BTreeSet<ConnectionId>,
@@ -83,6 +85,9 @@ pub struct Node {
     /// Somebody waits for space.
     is_waiting: bool,
     next_waiting_warning: BootTime,
+    /// Large frames wait for memory that others take.
+    is_scarce: bool,
+    next_scarce_warning: BootTime,
     /// Messages delivered at once whose senders asked for another time.
     pub(crate) unscheduled: u64,
 }
@@ -172,6 +177,11 @@ impl Node {
             progress: Rc::clone(&progress),
             engine: Rc::clone(&recovering),
         };
+        let unfinished = Unfinished::new(unfinished::Bounds {
+            bytes_max: settings.unfinished_bytes_max,
+            frame_bytes_max: settings.stomp.frame.frame_bytes_max as usize,
+            progress_within: settings.unfinished_progress_within,
+        });
         Node {
             files,
             settings,
@@ -184,6 +194,7 @@ impl Node {
             start_beats: 0,
             start_fresh: None,
             peers: Peers::default(),
+            unfinished,
             next_connection: 1,
             ready: BTreeSet::new(),
             notices: Vec::new(),
@@ -195,6 +206,8 @@ impl Node {
             clock_refused: false,
             is_waiting: false,
             next_waiting_warning: now.boot,
+            is_scarce: false,
+            next_scarce_warning: now.boot,
             unscheduled: 0,
         }
     }
@@ -222,6 +235,8 @@ impl Node {
             },
             Phase::Ended(_) => return,
         };
+        let passing = std::mem::take(&mut self.progress.borrow_mut().notices);
+        self.notices.extend(passing.into_iter().map(Notice::Warning));
         let mut warnings = std::mem::take(&mut self.progress.borrow_mut().warnings);
         if let Phase::Leading(leading) = &mut self.phase {
             warnings.append(&mut leading.warnings);
@@ -335,6 +350,19 @@ impl Node {
         }
     }
 
+    /// Whether a client has still to say CONNECT.
+    pub fn is_opening(&self, connection: ConnectionId) -> bool {
+        self.peers.get(connection).is_some_and(|peer| peer.session.is_opening())
+    }
+
+    /// Warns of something that whoever runs the node found: in the log, and in status from now on.
+    pub fn warn(&mut self, warning: String) {
+        if self.warned.len() < WARNINGS_MAX {
+            self.warned.push(warning.clone());
+        }
+        self.notices.push(Notice::Warning(warning));
+    }
+
     /// Bytes that [`Node::output`] gave went to the socket.
     pub fn transmitted(&mut self, now: Now, connection: ConnectionId, count: usize) {
         if let Some(peer) = self.peers.get_mut(connection) {
@@ -350,6 +378,7 @@ impl Node {
             return;
         }
         self.ready.remove(&connection);
+        self.unfinished.remove(connection);
         if let Phase::Leading(leading) = &mut self.phase {
             let time = leading.time(now);
             leading.engine.disconnect(time, connection, &mut leading.journal);
@@ -377,18 +406,33 @@ impl Node {
         }
     }
 
-    /// Whether bytes may be read from a client: not while more waits for the disk than memory should hold, nor while its session has enough to do.
+    /// Whether bytes may be read from a client at this moment.
     pub fn may_read(&self, connection: ConnectionId) -> bool {
-        match &self.phase {
-            Phase::Leading(_) if Mutant::SlowReaderStopsAll.is_at_work() && self.peers.holds_up_somebody() => false,
-            Phase::Leading(leading) => {
-                leading.journal.bytes_unconfirmed() < UNCONFIRMED_BYTES_MAX
-                    && !leading.is_resigning()
-                    && !leading.engine.is_backed_up(connection)
-                    && self.peers.get(connection).is_some_and(|peer| peer.session.is_reading())
-            }
-            Phase::Starting(_) | Phase::Ended(_) => false,
+        self.read_bytes_max(connection) > 0
+    }
+
+    /// How many bytes may be read from a client at this moment: none while more waits for the disk than memory should hold, or while its session has enough to do; few while the unfinished frames of
+    /// all connections take what they may.
+    pub fn read_bytes_max(&self, connection: ConnectionId) -> usize {
+        let Phase::Leading(leading) = &self.phase else {
+            return 0;
+        };
+        let Some(peer) = self.peers.get(connection) else {
+            return 0;
+        };
+        if Mutant::SlowReaderStopsAll.is_at_work() && self.peers.holds_up_somebody() {
+            return 0;
         }
+        let has_enough = leading.journal.bytes_unconfirmed() >= UNCONFIRMED_BYTES_MAX
+            || leading.is_resigning()
+            || leading.engine.is_backed_up(connection)
+            || !peer.session.is_reading();
+        if has_enough {
+            return 0;
+        }
+        let own = peer.session.unfinished_bytes() + leading.engine.bytes_behind_waiting(connection);
+        self.unfinished
+            .read_bytes_max(connection, own, leading.engine.bytes_waiting())
     }
 
     /// Whether a connection has said everything and is to be closed; asked when [`Node::output`] gave nothing.
@@ -417,8 +461,9 @@ impl Node {
             Phase::Leading(leading) => leading.next_deadline(now),
             Phase::Ended(_) => return None,
         };
-        let sessions = self.peers.next_timeout().map(|at| at.max(self.timeouts_from));
-        [own, self.files.next_deadline(), sessions].into_iter().flatten().min()
+        let clients = [self.peers.next_timeout(), self.unfinished.next_deadline()];
+        let clients = clients.into_iter().flatten().min().map(|at| at.max(self.timeouts_from));
+        [own, self.files.next_deadline(), clients].into_iter().flatten().min()
     }
 
     /// Asks for a clean end.
@@ -498,6 +543,23 @@ impl Node {
                 self.peers.touch(connection);
             }
         }
+        self.give_up_unfinished(now);
+    }
+
+    /// Ends the connection whose unfinished frame takes what others wait for and does not come on.
+    fn give_up_unfinished(&mut self, now: Now) {
+        let Phase::Leading(leading) = &self.phase else {
+            return;
+        };
+        let waiting = leading.engine.bytes_waiting();
+        let readable = self.unfinished.oldest().is_some_and(|oldest| self.may_read(oldest));
+        if let Some(connection) = self.unfinished.stalled(now.boot, waiting, readable)
+            && let Some(peer) = self.peers.get_mut(connection)
+        {
+            let within = self.settings.unfinished_progress_within;
+            peer.session.give_up_unfinished(now, within, unfinished::PROGRESS_BYTES);
+            self.peers.touch(connection);
+        }
     }
 
     /// Moves commands to the engine, effects to the sessions and records to the disk, until nothing moves.
@@ -550,6 +612,10 @@ impl Node {
                         .engine
                         .handle(time, connection, request, command, &mut leading.journal);
                 }
+                let taken = peer.session.take_delivered_bytes();
+                if taken > 0 {
+                    leading.engine.taken(time, connection, taken, &mut leading.journal);
+                }
                 let unscheduled = peer.session.take_unscheduled();
                 if unscheduled > 0 && self.unscheduled == 0 {
                     self.notices.push(Notice::Warning(format!(
@@ -559,6 +625,8 @@ impl Node {
                     )));
                 }
                 self.unscheduled += unscheduled;
+                let (kept, frames) = (peer.session.unfinished_bytes(), peer.session.frames_read());
+                self.unfinished.update(connection, kept, frames);
                 let timeout = peer.session.next_timeout();
                 self.peers.schedule(connection, timeout);
                 self.ready.insert(connection);
@@ -573,6 +641,15 @@ impl Node {
             self.notices.push(Notice::Warning(format!(
                 "sends wait for space: {}; acknowledgements go on, `holdfast status` says how many wait",
                 scarce(waiting)
+            )));
+        }
+        if !self.unfinished.is_scarce(leading.engine.bytes_waiting()) {
+            self.is_scarce = false;
+        } else if !std::mem::replace(&mut self.is_scarce, true) && now.boot >= self.next_scarce_warning {
+            self.next_scarce_warning = now.boot + WAITING_WARNING_INTERVAL;
+            self.notices.push(Notice::Warning(format!(
+                "large frames are read one after the other: {} connections have one unfinished, and with the sends that wait for space they take all of limits.unfinished_bytes_max; small frames go on",
+                self.unfinished.len()
             )));
         }
         if leading.clock.refuses_wall_clock() != self.clock_refused {

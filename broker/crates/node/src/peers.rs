@@ -3,6 +3,7 @@
 //! Invariant: an event reaches its session only when the newest record that it rests on is confirmed, and events of one connection keep their order. So whatever a session sends is already safe.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 
 use message::{ConnectionId, Event, Sequence};
 use platform::{BootTime, Now};
@@ -68,6 +69,12 @@ impl Peers {
 
     pub(crate) fn get_mut(&mut self, connection: ConnectionId) -> Option<&mut Peer> {
         self.peers.get_mut(&connection)
+    }
+
+    /// Connections and their sessions, in the order in which they came.
+    pub(crate) fn sessions(&self, from: Bound<ConnectionId>) -> impl Iterator<Item = (ConnectionId, &Session)> {
+        let peers = self.peers.range((from, Bound::Unbounded));
+        peers.map(|(connection, peer)| (*connection, &peer.session))
     }
 
     pub(crate) fn len(&self) -> usize {

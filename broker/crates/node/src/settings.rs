@@ -27,6 +27,10 @@ pub struct Settings {
     pub ballast_bytes: u64,
     /// Connections at a time.
     pub connections_max: usize,
+    /// Memory of unfinished frames, and of commands that wait for space, of all connections together; bytes. See [`Node::read_bytes_max`](crate::Node::read_bytes_max).
+    pub unfinished_bytes_max: usize,
+    /// For how long a frame may stand still that takes memory others wait for.
+    pub unfinished_progress_within: Duration,
     /// Journal.
     pub journal: journal::JournalSettings,
     /// Engine.
@@ -54,6 +58,8 @@ impl Default for Settings {
             checkpoint_interval: Duration::from_secs(60),
             ballast_bytes: 2 * u64::from(journal.segment_bytes) + (16 << 20),
             connections_max: 10_000,
+            unfinished_bytes_max: 256 << 20,
+            unfinished_progress_within: Duration::from_secs(10),
             journal,
             engine: engine::Settings::default(),
             stomp: wire::stomp::Limits::default(),

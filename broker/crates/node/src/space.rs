@@ -27,6 +27,8 @@ pub(crate) struct SpaceWatch {
     next_look: BootTime,
     ballast: Option<Task<Result<bool, Failure>>>,
     ballast_is_whole: bool,
+    /// What the ballast takes of the disk; `None`: nobody has looked yet.
+    ballast_there: Option<u64>,
     pub(crate) sends: Sends,
 }
 
@@ -42,8 +44,22 @@ impl SpaceWatch {
             next_look: now.boot,
             ballast: None,
             ballast_is_whole: ballast_bytes == 0,
+            ballast_there: None,
             sends: Sends::GoOn,
         }
+    }
+
+    /// What the ballast takes of the disk. Before that is known, a predecessor's is taken to be there wherever one is made at all.
+    pub(crate) fn ballast_taken(&self) -> u64 {
+        self.ballast_there.unwrap_or_else(|| match self.last {
+            Some(space) if self.carries_ballast(space.total) => self.ballast_bytes,
+            Some(_) | None => 0,
+        })
+    }
+
+    /// Whether sends still go on beside a ballast on a file system of this size: on a smaller one it would take the space that they need, and none is made.
+    fn carries_ballast(&self, total_bytes: u64) -> bool {
+        total_bytes >= journal::smallest_sending_file_system_bytes(self.segment_bytes, self.ballast_bytes)
     }
 
     /// Looks if it is time, and decides anew. `true`: whether sends go on has changed.
@@ -54,6 +70,7 @@ impl SpaceWatch {
         {
             self.ballast = None;
             self.ballast_is_whole = result?;
+            self.ballast_there = Some(if self.ballast_is_whole { self.ballast_bytes } else { 0 });
         }
         if self.looking.is_none() && now.boot >= self.next_look {
             let files = self.files.clone();
@@ -82,6 +99,7 @@ impl SpaceWatch {
     /// The ballast was given up for something that found no space.
     pub(crate) fn ballast_was_released(&mut self) {
         self.ballast_is_whole = self.ballast_bytes == 0;
+        self.ballast_there = Some(0);
     }
 
     /// When the next look is due.
@@ -92,10 +110,12 @@ impl SpaceWatch {
     /// Sets the ballast aside, once there is room for it beside everything else.
     fn fill_ballast(&mut self, state: &SpaceState) {
         if self.shortage.refused.get() {
-            self.ballast_was_released();
+            // It may have been given up for the segment; it is looked at again when there is room.
+            self.ballast_is_whole = self.ballast_bytes == 0;
         }
-        let room = state.available_bytes
-            > self.ballast_bytes + journal::watermark_bytes(state.total_bytes, self.segment_bytes);
+        let room = self.carries_ballast(state.total_bytes)
+            && state.available_bytes
+                > self.ballast_bytes + journal::watermark_bytes(state.total_bytes, self.segment_bytes);
         if !self.ballast_is_whole && self.ballast.is_none() && room && !self.shortage.refused.get() {
             self.ballast = Some(Task::new(segments::fill_ballast(
                 self.files.clone(),

@@ -48,6 +48,8 @@ pub(crate) struct StartProgress {
     pub(crate) recovered: (u64, u64),
     /// Worth telling the operator; taken by the node.
     pub(crate) warnings: Vec<String>,
+    /// The same, but true for a while only: told once, and not kept for status.
+    pub(crate) notices: Vec<String>,
 }
 
 /// The own claim.
@@ -249,7 +251,13 @@ async fn prepare(context: &StartContext) -> Result<(), Failure> {
         }
     }
     for directory in [names::EPOCHS, names::JOURNAL, names::CHECKPOINTS] {
-        files.create_directory(directory).await.map_err(Failure::Disk)?;
+        loop {
+            match files.create_directory(directory).await {
+                // A directory takes a block as well.
+                Err(error) if error.kind == DiskErrorKind::NoSpace => make_room(context).await?,
+                created => break created.map_err(Failure::Disk)?,
+            }
+        }
     }
     files.sync_directory("").await.map_err(Failure::Disk)?;
     wait_for_space(context).await
@@ -261,6 +269,7 @@ async fn wait_for_space(context: &StartContext) -> Result<(), Failure> {
     let files = &context.files;
     let segment_bytes = context.settings.journal.segment_bytes;
     let needed = journal::smallest_file_system_bytes(segment_bytes);
+    let mut is_told = false;
     loop {
         let space = files.space().await.map_err(Failure::Disk)?;
         if journal::reservation(space.total) == journal::Reservation::SizeOnly {
@@ -277,23 +286,46 @@ async fn wait_for_space(context: &StartContext) -> Result<(), Failure> {
             ));
         }
         if space.available + segments::ballast_bytes(files).await? >= needed {
-            let sending = journal::smallest_sending_file_system_bytes(segment_bytes, context.settings.ballast_bytes);
-            if space.total < sending {
-                context.progress.borrow_mut().warnings.push(format!(
-                    "the file system of the data directory has {} MiB in all: too small for segments of {} MiB and a ballast of {} MiB, so persistent sends find no space from the beginning. Give it at least {} MiB, or set `journal.segment_bytes` (--journal-segment-bytes) lower",
-                    space.total >> 20,
-                    segment_bytes >> 20,
-                    context.settings.ballast_bytes >> 20,
-                    sending.div_ceil(1 << 20)
-                ));
-            }
+            let warning = small(space.total, segment_bytes, context.settings.ballast_bytes);
+            context.progress.borrow_mut().warnings.extend(warning);
             return Ok(());
+        }
+        if !std::mem::replace(&mut is_told, true) {
+            context.progress.borrow_mut().notices.push(format!(
+                "the start and all sends wait for space: the file system of the data directory is full, and nothing is claimed before there is room for a segment of {} KiB. Free some; the start goes on by itself",
+                segment_bytes >> 10
+            ));
         }
         context.phase(WAITING_FOR_SPACE);
         files
             .sleep_until(files.now().boot + context.settings.poll_interval)
             .await;
     }
+}
+
+/// What a file system of this size is too small for; it can be used all the same.
+fn small(total_bytes: u64, segment_bytes: u32, ballast_bytes: u64) -> Option<String> {
+    let sending = journal::smallest_sending_file_system_bytes(segment_bytes, 0);
+    let with_ballast = journal::smallest_sending_file_system_bytes(segment_bytes, ballast_bytes);
+    let what = if total_bytes < sending {
+        format!(
+            "too small for segments of {} MiB, so persistent sends find no space from the beginning",
+            segment_bytes >> 20
+        )
+    } else if total_bytes < with_ballast {
+        format!(
+            "too small for segments of {} MiB and a ballast of {} MiB, so no ballast is made; if the disk is full to the last byte, what consumers let go may not come back before others free some",
+            segment_bytes >> 20,
+            ballast_bytes >> 20
+        )
+    } else {
+        return None;
+    };
+    Some(format!(
+        "the file system of the data directory has {} MiB in all: {what}. Give it at least {} MiB, or set `journal.segment_bytes` (--journal-segment-bytes) lower",
+        total_bytes >> 20,
+        with_ballast.div_ceil(1 << 20)
+    ))
 }
 
 /// Step 1: a complete claim under the number after the highest known one, while nobody who leads gives a sign of life.

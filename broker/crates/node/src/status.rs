@@ -54,6 +54,10 @@ pub struct NodeStatus {
     pub sends_wait: Option<Arc<str>>,
     /// Connections whose sends wait for space at this moment.
     pub waiting: Waiting,
+    /// Memory of unfinished frames beyond what each connection has of its own, and of commands that wait for space; bytes.
+    pub unfinished_bytes: usize,
+    /// Memory of messages that were delivered and that clients have not taken; bytes.
+    pub untaken_bytes: usize,
     /// Space on the file system at the last look.
     pub space: Option<Space>,
     /// Segments written or reserved by this epoch, and bytes of batches confirmed by it.
@@ -86,6 +90,8 @@ impl Node {
             lacks_space: false,
             sends_wait: None,
             waiting: Waiting::default(),
+            unfinished_bytes: 0,
+            untaken_bytes: 0,
             space: None,
             journal_bytes: 0,
             store_bytes: 0,
@@ -108,6 +114,8 @@ impl Node {
                 status.lacks_space = leading.journal.lacks_space();
                 status.sends_wait = space::shortage(leading.space.sends);
                 status.waiting = leading.engine.waiting();
+                status.untaken_bytes = leading.engine.untaken_bytes();
+                status.unfinished_bytes = self.unfinished.bytes() + leading.engine.bytes_waiting();
                 status.space = leading.space.last;
                 status.journal_bytes = leading.journal.bytes_written();
                 status.store_bytes = leading.store_bytes();

@@ -12,7 +12,7 @@ pub trait Store {
     /// The newest record that nothing can undo any more.
     fn confirmed(&self) -> Sequence;
 
-    /// Asks for a message's bytes; the owner of the store hands them back with the token.
+    /// Asks for a message's bytes; the owner of the store hands them back with the token. A store may wait for more to be asked for before it begins, until its owner's next turn.
     fn read(&mut self, place: Place, token: ReadToken);
 }
 

@@ -122,17 +122,17 @@ fn limits_of_a_connection_are_refused_by_name() {
         (
             "SUBSCRIBE\ndestination:/queue/B\n\n",
             "Too many subscriptions: this one would be one more than 1",
-            "subscriptions_max",
+            "(subscriptions_per_connection_max)",
         ),
         (
             "BEGIN\ntransaction:2\n\n",
             "Too many open transactions: 2 would be one more than 1",
-            "transactions_max",
+            "(transactions_per_connection_max)",
         ),
         (
             "SEND\ndestination:/temp-queue/2\n\nx",
             "Too many temporary destinations: /temp-queue/2 would be one more than 1",
-            "temporary_destinations_max",
+            "temporary_destinations_per_connection_max",
         ),
     ] {
         assert!(it.client(frame).is_empty(), "{frame}");

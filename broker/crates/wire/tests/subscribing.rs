@@ -39,6 +39,10 @@ fn every_header_of_subscribe_reaches_the_command() {
             "Subscribe 1 topic://A prefetch=1 no-local exclusive priority=5 pending=10",
         ),
         (
+            "destination:/queue/A\nactivemq.prefetchSize:99999999999999999999",
+            "Subscribe 1 queue://A prefetch=32767",
+        ),
+        (
             "destination:/queue/A\nactivemq.prefetchSize:4000000000",
             "Subscribe 1 queue://A prefetch=32767",
         ),
@@ -170,6 +174,19 @@ fn auto_acknowledges_when_the_last_byte_was_transmitted_and_in_ranges() {
         it.commands(),
         ["Acknowledge 1 2..3 Consumed", "Acknowledge 2 1..1 Consumed"]
     );
+}
+
+#[test]
+fn a_prefetch_above_the_limit_is_cut_to_it() {
+    let mut settings = settings();
+    settings.limits.prefetch_max = 7;
+    let mut it = Conversation::connected_with(settings, "1.2", "");
+    for (number, prefetch) in ["8", "4294967296", "99999999999999999999", "7", "6"].iter().enumerate() {
+        let frame = format!("SUBSCRIBE\nid:{number}\ndestination:/queue/A\nactivemq.prefetchSize:{prefetch}\n\n");
+        let commands = it.client(&frame).join("");
+        let expected = if *prefetch == "6" { "prefetch=6" } else { "prefetch=7" };
+        assert!(commands.ends_with(expected), "{prefetch}: {commands}");
+    }
 }
 
 #[test]
@@ -448,4 +465,25 @@ fn a_refused_or_ended_subscription_is_forgotten() {
     );
     it.client("UNSUBSCRIBE\nid:x\n\n");
     assert_eq!(error_message(&it.output()), "No subscription matched.");
+}
+
+#[test]
+fn every_delivery_is_told_once_as_taken_when_it_is_encoded_or_given_up() {
+    let mut it = Conversation::connected("1.2");
+    it.subscribe("id:s\ndestination:/queue/A\nack:client-individual\n");
+    let one = message("ID:x:1", "A", "hi").bytes_held();
+    it.deliver(1, 1, message("ID:x:1", "A", "hi"));
+    it.deliver(1, 2, message("ID:x:1", "A", "hi"));
+    assert_eq!(it.session.take_delivered_bytes(), 0);
+    it.transmitted();
+    assert_eq!(it.session.take_delivered_bytes(), 2 * one);
+    assert_eq!(it.session.take_delivered_bytes(), 0);
+    // Of a subscription that is gone; waiting when the client leaves; after it has left.
+    it.deliver(7, 1, message("ID:x:1", "A", "hi"));
+    assert_eq!(it.session.take_delivered_bytes(), one);
+    it.deliver(1, 3, message("ID:x:1", "A", "hi"));
+    it.client("DISCONNECT\n\n");
+    assert_eq!(it.session.take_delivered_bytes(), one);
+    it.deliver(1, 4, message("ID:x:1", "A", "hi"));
+    assert_eq!(it.session.take_delivered_bytes(), one);
 }

@@ -16,8 +16,8 @@ or changed. A NATS server is measured by --broker nats://HOST:PORT: a queue is a
 JetStream stream, a topic a subject of core NATS.
 
   holdfast bench --producers 100 --consumers 4
-  holdfast bench --topic --consumers 100 --persistent false --backlog-max 1000
-  holdfast bench --broker stomp://127.0.0.1:61613 --login guest --passcode guest";
+  holdfast bench --topic --consumers 100 --persistent false
+  holdfast bench --broker stomp://127.0.0.1:61613 --login me --passcode me";
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]

@@ -36,7 +36,7 @@ impl Run<'_> {
             world.well_behaved().all(|actor| actor.is_settled())
         });
         self.world.rest();
-        // Who waits for memory waits for others to take what fills it, and not every message has a taker.
+        // Who waits for memory waits for others to take what fills it, and not every message has a taker: what waits for a durable subscription that is away no operator purges.
         let makes_room = self.scenario.makes_room();
         self.until("is answered", |world| {
             let is_well = world

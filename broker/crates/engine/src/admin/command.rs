@@ -26,6 +26,24 @@ pub enum AdminCommand {
         /// Which.
         queue: Destination,
     },
+    /// Removes the messages that are set aside, and nothing else: of a queue, or of the durable subscriptions that take from a topic.
+    PurgeSetAside {
+        /// Which.
+        destination: Destination,
+    },
+    /// Moves waiting messages, one page; what is being delivered stays. The answer says whether and where to go on.
+    Move {
+        /// The queue.
+        from: Destination,
+        /// Where they go.
+        to: MoveTo,
+        /// Only messages that match this selector.
+        selector: Option<Arc<str>>,
+        /// At most so many messages; at most [`crate::STEP_MESSAGES_MAX`].
+        limit: usize,
+        /// What the page before said; `None`: from the start, and nothing that arrives from now on.
+        go_on: Option<MoveToGo>,
+    },
     /// Looks at waiting messages, those in flight included, in the order of delivery.
     Browse {
         /// The queue.
@@ -64,6 +82,8 @@ pub enum AdminAnswer {
         /// Messages that went.
         messages: u64,
     },
+    /// A page of messages was moved.
+    Moved(Moved),
     /// A page of messages.
     Browsed {
         /// The messages, in the order of delivery.
@@ -89,6 +109,45 @@ pub enum AdminRefusal {
     Invalid,
     /// Change something first: consumers are there, a limit is reached, …
     Conflict,
+}
+
+/// Where messages are moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MoveTo {
+    /// To a queue that exists; neither temporary nor the one where they are.
+    Queue(Destination),
+    /// Each to where it came from before it was moved: dead letters to the queue or topic that they were sent to. A queue that is gone is made again.
+    Origin,
+}
+
+/// Where a move goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MoveToGo {
+    /// Behind this message.
+    pub(crate) behind: Option<BrowsePosition>,
+    /// Up to this number.
+    pub(crate) through: MessageNumber,
+}
+
+/// What a page of a move did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Messages moved.
+    pub messages: u64,
+    /// Messages left because a consumer has them.
+    pub in_delivery: u64,
+    /// Messages left because their bytes are damaged; what of them the selector would match cannot be known.
+    pub set_aside: u64,
+    /// Messages left because nothing says where they came from, or they came from where they are.
+    pub without_origin: u64,
+    /// Messages left because they came from a temporary destination.
+    pub origin_gone: u64,
+    /// Messages left because they came from a topic where nobody would get them now.
+    pub unheard: u64,
+    /// Why nothing more can be moved now, although there may be more.
+    pub stopped: Option<String>,
+    /// Where to go on; `None`: everything was looked at, or it stopped.
+    pub next: Option<MoveToGo>,
 }
 
 /// Behind which message a page of a browse ended.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use message::{Destination, MessageNumber, Sequence};
 use record::{ObjectId, Record, Store};
 
+use super::transfer::Wish;
 use super::{AdminAnswer, AdminCommand, AdminRefusal, AdminRequest};
 use crate::connection::still_used;
 use crate::engine::Engine;
@@ -30,6 +31,23 @@ impl Engine {
             AdminCommand::Create { destination } => self.create_destination(step, request, &destination),
             AdminCommand::Delete { destination } => self.delete_destination(step, request, &destination),
             AdminCommand::Purge { queue } => self.purge(step, request, &queue),
+            AdminCommand::PurgeSetAside { destination } => self.clear_set_aside(step, request, &destination),
+            AdminCommand::Move {
+                from,
+                to,
+                selector,
+                limit,
+                go_on,
+            } => {
+                let wish = Wish {
+                    from: &from,
+                    to: &to,
+                    selector: selector.as_deref(),
+                    limit,
+                    go_on,
+                };
+                self.transfer(step, request, &wish);
+            }
             AdminCommand::Browse {
                 queue,
                 from,
@@ -75,9 +93,9 @@ impl Engine {
         let queue = object.filter(|object| self.queues.contains_key(object));
         if queue.is_none() {
             let text = if destination.kind.is_queue() {
-                format!("there is no {destination}: list the destinations for their names")
+                format!("there is no {destination:#}: list the destinations for their names")
             } else {
-                format!("{destination} is a topic: messages wait in queues and durable subscriptions only")
+                format!("{destination:#} is a topic: messages wait in queues and durable subscriptions only")
             };
             let kind = if destination.kind.is_queue() {
                 AdminRefusal::NotFound
@@ -91,7 +109,7 @@ impl Engine {
 
     fn create_destination(&mut self, step: &mut Step<'_>, request: AdminRequest, destination: &Destination) {
         if destination.is_pattern() || destination.kind.is_temporary() {
-            let text = format!("{destination} cannot be created: name one queue or topic, without wildcards");
+            let text = format!("{destination:#} cannot be created: name one queue or topic, without wildcards");
             return self.refuse(request, AdminRefusal::Invalid, text);
         }
         let created = !self.names.contains_key(destination);
@@ -108,11 +126,11 @@ impl Engine {
 
     fn delete_destination(&mut self, step: &mut Step<'_>, request: AdminRequest, destination: &Destination) {
         let Some(object) = self.names.get(destination).copied() else {
-            let text = format!("there is no {destination}: list the destinations for their names");
+            let text = format!("there is no {destination:#}: list the destinations for their names");
             return self.refuse(request, AdminRefusal::NotFound, text);
         };
         if destination.kind.is_temporary() {
-            let text = format!("{destination} is temporary: it goes with the connection that made it");
+            let text = format!("{destination:#} is temporary: it goes with the connection that made it");
             return self.refuse(request, AdminRefusal::Conflict, text);
         }
         if let Some(consumer) = self.user_of(destination) {
@@ -121,14 +139,14 @@ impl Engine {
         let durable = self.topics.get(&object).and_then(|topic| topic.durables.first());
         if let Some(durable) = durable.and_then(|durable| self.queues.get(durable)) {
             let text = format!(
-                "Destination: {destination} still has an active subscription: {}",
+                "Destination: {destination:#} still has an active subscription: {}",
                 durable.label()
             );
             return self.refuse(request, AdminRefusal::Conflict, text);
         }
         let queue = self.queues.get(&object);
         if queue.is_some_and(|queue| queue.closing > 0) {
-            let text = format!("{destination} is still taking back what its last consumer had: try again");
+            let text = format!("{destination:#} is still taking back what its last consumer had: try again");
             return self.refuse(request, AdminRefusal::Conflict, text);
         }
         let messages = queue.map_or(0, |queue| queue.backlog.everything());

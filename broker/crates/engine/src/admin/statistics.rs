@@ -53,7 +53,7 @@ pub struct SubscriptionStatistics {
     pub name: Arc<str>,
     /// The topics, patterns included.
     pub destinations: Vec<Destination>,
-    /// Its selector's text.
+    /// Its selector, without ActiveMQ's prefixes.
     pub selector: Option<Arc<str>>,
     /// Whether a consumer uses it now.
     pub active: bool,

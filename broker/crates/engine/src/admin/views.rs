@@ -109,7 +109,7 @@ fn subscription((queue, durable): (&Queue, &crate::queue::Durable)) -> Subscript
         client_id: Arc::clone(&durable.client_id),
         name: Arc::clone(&durable.name),
         destinations: durable.destinations.clone(),
-        selector: durable.selector.as_deref().map(|selector| selector.text().into()),
+        selector: durable.selector.as_deref().map(|selector| selector.condition().into()),
         active: queue.consumers() > 0,
         counters: queue.counters,
         messages: queue.backlog.messages(),

@@ -220,3 +220,72 @@ fn destinations_and_subscriptions_are_listed_page_by_page() {
         (1, 2, 4)
     );
 }
+
+#[test]
+fn connections_and_consumers_are_counted_with_what_they_hold_and_wait_for() {
+    let broker = Broker::with(engine::Settings {
+        volatile_bytes_max: 3000,
+        ..engine::Settings::default()
+    });
+    let client = broker.client_named(Some("C"));
+    for body in ["a", "b", "c"] {
+        client.send("Q", body);
+    }
+    let consumer = client.subscribe_with("Q", |subscribe| {
+        subscribe.prefetch = 2;
+        subscribe.selector = Some("a IS NULL".into());
+    });
+    consumer.ack("a");
+    let durable = client.subscribe_with("topic:T", |subscribe| {
+        subscribe.durable = Some("D".into());
+        subscribe.prefetch = 1;
+    });
+    let plain = client.subscribe_with("topic:T", |subscribe| subscribe.prefetch = 1);
+    for body in ["1", "2", "3"] {
+        client.send("topic:T", body);
+    }
+    let sender = broker.client();
+    sender.post("other", &"x".repeat(2000), |message, _| message.persistent = false);
+    sender.post("other", &"x".repeat(2000), |message, _| message.persistent = false);
+    sender.post("other", "behind it", |_, _| {});
+    let inner = broker.0.borrow();
+    let one = inner.engine.connection(client.id).unwrap();
+    assert_eq!(one.client_id.as_deref(), Some("C"));
+    assert_eq!((one.consumers, one.unacknowledged, one.waits_for), (3, 4, None));
+    let blocked = inner.engine.connection(sender.id).unwrap();
+    assert_eq!(
+        (blocked.waits_for, blocked.waiting_commands),
+        (Some(engine::WaitsFor::Memory), 2)
+    );
+    assert!(blocked.waiting_bytes > 2000, "{blocked:?}");
+    assert_eq!(inner.engine.connection(message::ConnectionId(7)), None);
+
+    let consumers = inner.engine.consumers(None, 10);
+    let facts: Vec<_> = consumers
+        .iter()
+        .map(|one| {
+            (
+                one.consumer,
+                one.prefetch,
+                one.dispatched,
+                one.unacknowledged,
+                one.pending,
+            )
+        })
+        .collect();
+    assert_eq!(
+        facts,
+        [
+            (consumer.id, 2, 3, 2, None),
+            (durable.id, 1, 1, 1, Some(2)),
+            (plain.id, 1, 1, 1, Some(2)),
+        ]
+    );
+    assert_eq!(consumers[0].selector.as_deref(), Some("a IS NULL"));
+    assert_eq!(
+        (consumers[1].durable.as_deref(), consumers[1].client_id.as_deref()),
+        (Some("D"), Some("C"))
+    );
+    let page = inner.engine.consumers(Some(consumer.id), 1);
+    assert_eq!(page.iter().map(|one| one.consumer).collect::<Vec<_>>(), [durable.id]);
+}

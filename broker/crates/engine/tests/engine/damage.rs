@@ -76,6 +76,83 @@ fn a_message_that_is_set_aside_does_not_wait_also_after_a_crash_and_from_a_check
     assert_eq!(counted(&broker, "Q"), (0, 0));
 }
 
+/// Sets the first message of a queue aside: a consumer that waits for it is served the rest.
+fn damage_first(broker: &Broker, queue: &str) {
+    broker.hold_reads();
+    let browser = broker.client();
+    browser.subscribe_with(queue, |subscribe| subscribe.browser = true);
+    broker.damage_a_read("gone");
+    broker.answer_reads();
+    browser.disconnect();
+}
+
+fn clear(broker: &Broker, name: &str) -> u64 {
+    let destination = destination(name);
+    match broker.admin(AdminCommand::PurgeSetAside { destination }) {
+        AdminAnswer::Purged { messages } => messages,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_set_aside_can_be_removed_alone_and_everything_else_stays() {
+    let broker = Broker::new();
+    let client = broker.client();
+    // More than one step looks at, of several priorities.
+    for number in 0..2500 {
+        client.send_priority("Q", &number.to_string(), (number % 3) as u8);
+    }
+    broker.crash();
+    damage_first(&broker, "Q");
+    broker.crash();
+    damage_first(&broker, "Q");
+    assert_eq!(counted(&broker, "Q"), (2498, 2));
+    let before = broker.appended();
+    assert_eq!(clear(&broker, "Q"), 2);
+    assert!(
+        matches!(&broker.records()[before..], [Record::Acknowledged(_)]),
+        "one record for both"
+    );
+    assert_eq!(counted(&broker, "Q"), (2498, 0));
+    assert_eq!(broker.statistics("Q").counters.dequeued, 0, "nobody consumed it");
+    broker.crash();
+    assert_eq!(counted(&broker, "Q"), (2498, 0));
+    assert_eq!((clear(&broker, "Q"), broker.contents("Q").len()), (0, 2498));
+}
+
+#[test]
+fn what_is_set_aside_in_durable_subscriptions_is_removed_by_their_topic() {
+    let broker = Broker::new();
+    let client = broker.client_named(Some("C"));
+    for name in ["1", "2"] {
+        client
+            .subscribe_with("topic:T", |subscribe| subscribe.durable = Some(name.into()))
+            .close();
+    }
+    client.send("topic:T", "damaged");
+    client.send("topic:T", "whole");
+    broker.crash();
+    broker.hold_reads();
+    let client = broker.client_named(Some("C"));
+    let durable = |name: &str| client.subscribe_with("topic:T", |subscribe| subscribe.durable = Some(name.into()));
+    let (first, second) = (durable("1"), durable("2"));
+    broker.damage_a_read("gone");
+    broker.answer_reads();
+    assert_eq!(counted(&broker, "topic:T"), (2, 2));
+    assert_eq!(clear(&broker, "topic:T"), 2);
+    assert_eq!(counted(&broker, "topic:T"), (2, 0));
+    assert_eq!(
+        (first.received(), second.received()),
+        (vec!["whole".into()], vec!["whole".into()])
+    );
+    assert!(matches!(
+        broker.admin(AdminCommand::PurgeSetAside {
+            destination: destination("nothing")
+        }),
+        AdminAnswer::Refused { .. }
+    ));
+}
+
 #[test]
 fn a_delivery_whose_message_is_set_aside_meanwhile_ends_with_whatever_its_consumer_says() {
     for (is_rejected, expected) in [(false, (0, 0)), (true, (0, 1))] {

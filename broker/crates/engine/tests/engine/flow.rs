@@ -244,6 +244,21 @@ fn a_smaller_send_goes_on_when_the_one_before_it_took_its_share() {
 }
 
 #[test]
+fn who_waits_for_memory_behind_a_connection_that_goes_is_looked_at_by_itself() {
+    let broker = Broker::with(small_memory());
+    let consumer = broker.client().subscribe("Q");
+    let (filler, large, small) = (broker.client(), broker.client(), broker.client());
+    filler.send_volatile("Q", &"x".repeat(5_000));
+    filler.send_volatile("Q", &"y".repeat(2_500));
+    large.post("Q", &"l".repeat(8_000), |message, _| message.persistent = false);
+    let small_send = small.post("Q", &"s".repeat(4_000), |message, _| message.persistent = false);
+    consumer.ack(&"y".repeat(2_500));
+    assert_eq!(small.outcome(small_send), None, "it came later");
+    large.disconnect();
+    assert_eq!(small.outcome(small_send), Some(Ok(())));
+}
+
+#[test]
 fn what_would_never_fit_is_refused_at_once() {
     let broker = Broker::with(small_memory());
     let client = broker.client();
@@ -331,7 +346,7 @@ fn a_connection_that_goes_takes_what_waited_with_it() {
 }
 
 #[test]
-fn no_more_is_read_from_a_connection_than_may_wait() {
+fn no_more_is_read_from_a_connection_than_may_wait_behind_its_first_send() {
     let broker = Broker::with(Settings {
         waiting_bytes_max: 10_000,
         ..Settings::default()
@@ -339,11 +354,37 @@ fn no_more_is_read_from_a_connection_than_may_wait() {
     let client = broker.client();
     fill(&broker);
     let is_backed_up = || broker.0.borrow().engine.is_backed_up(client.id);
+    let bytes_waiting = || broker.0.borrow().engine.bytes_waiting();
+    // However large the first is, what comes behind it may be what makes room.
+    client.post("Q", &"x".repeat(60_000), |_, _| {});
+    assert!(!is_backed_up());
+    assert!((60_000..62_000).contains(&bytes_waiting()), "{}", bytes_waiting());
     client.post("Q", &"x".repeat(6_000), |_, _| {});
     assert!(!is_backed_up());
     let last = client.post("Q", &"x".repeat(6_000), |_, _| {});
     assert!(is_backed_up());
     make_room(&broker);
     assert!(!is_backed_up());
+    assert_eq!(bytes_waiting(), 0);
     assert_eq!(client.outcome(last), Some(Ok(())));
+}
+
+#[test]
+fn what_waits_is_counted_until_it_is_done_refused_or_gone() {
+    let broker = Broker::with(Settings {
+        send_fail_if_no_space_after: Some(Duration::from_secs(1)),
+        ..Settings::default()
+    });
+    let (first, second) = (broker.client(), broker.client());
+    fill(&broker);
+    let bytes_waiting = || broker.0.borrow().engine.bytes_waiting();
+    first.post("Q", &"x".repeat(1_000), |_, _| {});
+    let one = bytes_waiting();
+    second.post("Q", &"x".repeat(1_000), |_, _| {});
+    second.try_subscribe("Q", |subscribe| subscribe.selector = Some("a".repeat(5_000).into()));
+    assert!(bytes_waiting() > 2 * one + 5_000, "{one}, {}", bytes_waiting());
+    second.disconnect();
+    assert_eq!(bytes_waiting(), one);
+    broker.wait(1_000);
+    assert_eq!(bytes_waiting(), 0);
 }

@@ -24,3 +24,5 @@ mod selectors;
 mod temporaries;
 mod topics;
 mod transactions;
+mod transfers;
+mod untaken;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use engine::{AdminCommand, Engine, Settings};
+use engine::{AdminCommand, Engine, MoveTo, Settings};
 use message::{ConsumerId, DeliveryTag, Epoch, LastDelivered, MessageNumber, RequestId, Sequence};
 use proptest::prelude::*;
 use record::{Definition, Entry, Image, ObjectId, PieceContent, PieceKey, Reader};
@@ -56,6 +56,11 @@ enum Operation {
     Purge {
         to: usize,
     },
+    Move {
+        from: usize,
+        /// Beyond the queues: back where each came from.
+        to: usize,
+    },
     SubscribeToAll,
     Wait {
         milliseconds: u64,
@@ -87,6 +92,7 @@ fn operation() -> impl Strategy<Value = Operation> {
             .prop_map(|(sends, consumer, acknowledges, end)| Transaction { sends, consumer, acknowledges, end }),
         1 => Just(Disconnect),
         1 => (0..3usize).prop_map(|to| Purge { to }),
+        1 => (0..3usize, 0..4usize).prop_map(|(from, to)| Move { from, to }),
         1 => Just(SubscribeToAll),
         1 => prop_oneof![Just(40_000u64), 1..500u64].prop_map(|milliseconds| Wait { milliseconds }),
         6 => (0..4usize).prop_map(|behind| Confirm { behind }),
@@ -106,6 +112,8 @@ struct Fate {
     sender: Option<Client>,
     /// It may have arrived later than its name says.
     is_resent: bool,
+    /// An administrator may have moved it.
+    may_have_moved: bool,
     /// Somebody asked for its end: it may be gone.
     may_be_gone: bool,
     /// It may have moved to the dead-letter queue.
@@ -254,6 +262,25 @@ impl History {
                 self.broker.admin_after(AdminCommand::Purge { queue });
                 self.fates.values_mut().for_each(|fate| fate.may_be_gone = true);
             }
+            Operation::Move { from, to } => {
+                let to = QUEUES
+                    .get(to)
+                    .map_or(MoveTo::Origin, |to| MoveTo::Queue(super::broker::destination(to)));
+                let from = super::broker::destination(QUEUES[from]);
+                let (selector, go_on) = (None, None);
+                self.broker.admin_after(AdminCommand::Move {
+                    from,
+                    to,
+                    selector,
+                    limit: 5,
+                    go_on,
+                });
+                for fate in self.fates.values_mut() {
+                    fate.may_have_moved = true;
+                    // What expires in the dead-letter queue itself is discarded.
+                    fate.may_be_gone |= fate.may_be_dead;
+                }
+            }
             Operation::SubscribeDurable => {
                 let (consumer, _) = client.try_subscribe("topic:T", |subscribe| {
                     subscribe.prefetch = 2;
@@ -395,7 +422,12 @@ impl History {
             let mut last: BTreeMap<u8, String> = BTreeMap::new();
             for message in &messages {
                 let body = super::broker::body(message);
-                if index < 2 && !self.fates.get(&body).is_some_and(|fate| fate.is_resent) {
+                if index < 2
+                    && !self
+                        .fates
+                        .get(&body)
+                        .is_some_and(|fate| fate.is_resent || fate.may_have_moved)
+                {
                     let before = last.insert(message.priority, body.clone());
                     assert!(
                         before.as_ref() < Some(&body),
@@ -415,7 +447,7 @@ impl History {
                 Some(queue) => {
                     assert!(!fate.is_gone, "{body} is back in {}", QUEUES[*queue]);
                     assert!(
-                        *queue == fate.queue || fate.may_be_dead,
+                        *queue == fate.queue || fate.may_be_dead || fate.may_have_moved,
                         "{body} is in {}",
                         QUEUES[*queue]
                     );

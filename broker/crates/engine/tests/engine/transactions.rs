@@ -178,6 +178,61 @@ fn acknowledgements_count_against_the_limit_too() {
 }
 
 #[test]
+fn open_transactions_of_all_connections_share_one_limit() {
+    let broker = Broker::with(Settings {
+        transactions_bytes_max: 20_000,
+        ..Settings::default()
+    });
+    let bytes = || broker.0.borrow().engine.transactions_bytes();
+    let (first, second) = (broker.client(), broker.client());
+    let kept = first.begin();
+    assert_eq!(first.send_in(kept, "Q", &"x".repeat(12_000)), Some(Ok(())));
+    let failed = second.begin();
+    assert_eq!(second.send_in(failed, "Q", "small"), Some(Ok(())));
+    let before = bytes();
+    let refusal = second.send_in(failed, "Q", &"y".repeat(12_000)).unwrap().unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::ResourceAllocation);
+    assert!(refusal.text.contains("raise transactions_bytes_max"), "{refusal}");
+    assert!(bytes() < before, "what it had is let go: {} of {before}", bytes());
+    let refusal = second.commit(failed).unwrap().unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::TransactionRolledBack);
+    // Whoever was within it commits, and makes room.
+    assert_eq!(first.commit(kept), Some(Ok(())));
+    assert_eq!(bytes(), 0);
+    let again = second.begin();
+    assert_eq!(second.send_in(again, "Q", &"y".repeat(12_000)), Some(Ok(())));
+    second.disconnect();
+    assert_eq!(bytes(), 0);
+    assert_eq!(broker.contents("Q"), ["x".repeat(12_000)]);
+}
+
+#[test]
+fn transactions_with_nothing_in_them_count_too() {
+    let broker = Broker::with(Settings {
+        transactions_bytes_max: 5_000,
+        ..Settings::default()
+    });
+    let client = broker.client();
+    let opened: Vec<_> = (0..20)
+        .map(|number| {
+            let transaction = TransactionId {
+                connection: client.id,
+                number: 100 + number,
+            };
+            (transaction, client.ask(Command::Begin { transaction }).unwrap())
+        })
+        .collect();
+    let refused = opened.iter().filter_map(|(_, outcome)| outcome.as_ref().err());
+    let texts: Vec<&str> = refused.map(|refusal| refusal.text.as_str()).collect();
+    assert!(!texts.is_empty() && texts.len() < 20, "{}", texts.len());
+    assert!(texts[0].contains("transactions_bytes_max"), "{}", texts[0]);
+    for (transaction, outcome) in opened {
+        assert_eq!(client.rollback(transaction).unwrap().is_ok(), outcome.is_ok());
+    }
+    assert_eq!(broker.0.borrow().engine.transactions_bytes(), 0);
+}
+
+#[test]
 fn a_rejection_cannot_be_part_of_a_transaction() {
     let broker = Broker::new();
     let client = broker.client();

@@ -64,8 +64,8 @@ impl Assembly {
         message_id(&seen.freeze())
     }
 
-    /// Takes bytes from [`Assembly::place`] on, more or fewer than the chunk has. `whole`: no more can be had.
-    pub(super) fn take(&mut self, bytes: &Bytes, seed: Seed) -> Step {
+    /// Takes bytes from [`Assembly::place`] on, more or fewer than the chunk has: a part of `reading` bytes in one piece of memory.
+    pub(super) fn take(&mut self, bytes: &Bytes, reading: usize, seed: Seed) -> Step {
         let Some(header) = ChunkHeader::read(bytes) else {
             return Step::Mismatch("there is no chunk");
         };
@@ -86,7 +86,7 @@ impl Assembly {
         self.wanted -= taken;
         self.parts.push(data.slice(skipped..skipped + taken));
         if self.wanted == 0 {
-            return Step::Done(joined(std::mem::take(&mut self.parts), bytes.len()));
+            return Step::Done(joined(std::mem::take(&mut self.parts), reading));
         }
         if header.last {
             return Step::Mismatch("the record ends before the message does");

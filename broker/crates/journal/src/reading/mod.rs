@@ -4,6 +4,8 @@
 //! a failed read never does (`tests/journal/reading.rs`). Deliberately absent: a cache of bodies, which is the engine's.
 
 mod assembly;
+mod descriptors;
+mod job;
 mod reads;
 
 pub(crate) use reads::Reads;

@@ -7,7 +7,7 @@ use journal::{
 };
 use message::{Message, MessageNumber};
 use platform::DiskErrorKind;
-use record::{ObjectId, Place, ReadToken, Record, Sent, Store, Ticket, Waiting};
+use record::{ObjectId, Place, ReadToken, Record, Sent, Ticket, Waiting};
 
 use crate::rig::{BLOCK, Machine, Rig, SMALL, Start, message, recovered};
 
@@ -15,7 +15,7 @@ type Result = std::result::Result<Arc<Message>, Damaged>;
 
 /// Asks for one message and lets the disk answer as often as it is asked.
 fn read(rig: &mut Rig, place: Place) -> Result {
-    rig.journal.read(place, ReadToken(1));
+    rig.ask(place, ReadToken(1));
     loop {
         if let Some((token, result)) = rig.journal.poll_read() {
             assert_eq!(token, ReadToken(1));
@@ -127,7 +127,7 @@ fn a_body_is_damaged_only_after_three_readings_a_second_apart() {
             .edit(&path, |bytes| bytes[ticket.place.offset as usize + 50] ^= 1)
     };
     flip(&rig);
-    rig.journal.read(ticket.message_place(0), ReadToken(1));
+    rig.ask(ticket.message_place(0), ReadToken(1));
     let mut readings = 0;
     let damaged = loop {
         rig.machine.disk.complete_all();
@@ -155,7 +155,7 @@ fn a_body_is_damaged_only_after_three_readings_a_second_apart() {
     assert_reads(&mut rig, &ticket, 0, &message(1002, 100));
 
     flip(&rig);
-    rig.journal.read(ticket.message_place(0), ReadToken(1));
+    rig.ask(ticket.message_place(0), ReadToken(1));
     rig.machine.disk.complete_all();
     rig.turn().expect("damage is no failure");
     flip(&rig);
@@ -205,7 +205,7 @@ fn a_read_that_fails_is_a_failure_and_no_damage() {
         let mut rig = Rig::new(SMALL);
         let ticket = rig.append_message(100);
         rig.settle().expect("nobody fences this epoch");
-        rig.journal.read(ticket.message_place(0), ReadToken(1));
+        rig.ask(ticket.message_place(0), ReadToken(1));
         rig.machine.disk.complete_all();
         rig.turn().expect("the segment opens");
         rig.machine.disk.fail_reads(kind);
@@ -224,7 +224,7 @@ fn a_missing_segment_is_a_failure_too() {
     let ticket = rig.append_message(100);
     rig.settle().expect("nobody fences this epoch");
     rig.machine.disk.remove(&rig.segment_path(1));
-    rig.journal.read(ticket.message_place(0), ReadToken(1));
+    rig.ask(ticket.message_place(0), ReadToken(1));
     rig.machine.disk.complete_all();
     assert!(matches!(rig.turn(), Err(JournalFailure::Io(error)) if error.kind == DiskErrorKind::NotFound));
 }
@@ -237,7 +237,7 @@ fn what_is_being_read_is_told_with_every_segment_of_its_record_until_it_is_answe
     rig.settle().expect("nobody fences this epoch");
     assert!(long.last_segment.0 > long.place.segment.0 + 1);
     assert_eq!(rig.journal.segments_being_read().segments().count(), 0);
-    rig.journal.read(long.message_place(0), ReadToken(1));
+    rig.ask(long.message_place(0), ReadToken(1));
     let told: Vec<_> = rig.journal.segments_being_read().segments().collect();
     let expected = (long.place.segment.0..=long.last_segment.0).map(record::SegmentNumber);
     assert_eq!(told, expected.collect::<Vec<_>>());
@@ -270,6 +270,40 @@ fn messages_of_earlier_epochs_are_read_with_their_own_nonce() {
 }
 
 #[test]
+fn neighbours_are_read_together_and_damage_of_one_is_no_matter_of_the_others() {
+    let mut rig = Rig::new(JournalSettings::default());
+    let tickets: Vec<Ticket> = (0..200).map(|_| rig.append_message(1000)).collect();
+    rig.settle().expect("nobody fences this epoch");
+    rig.machine.pass(EMPTY_BATCH_AFTER);
+    rig.settle().expect("nobody fences this epoch");
+    let damaged = 77;
+    let place = tickets[damaged].place;
+    let path = rig.segment_path(place.segment.0);
+    rig.machine
+        .disk
+        .edit(&path, |bytes| bytes[place.offset as usize + 500] ^= 1);
+    for (token, ticket) in tickets.iter().enumerate() {
+        record::Store::read(&mut rig.journal, ticket.message_place(0), ReadToken(token as u64));
+    }
+    rig.pump();
+    rig.machine.disk.complete_all();
+    rig.turn().expect("the segment opens");
+    assert_eq!(rig.machine.disk.pending(), 1, "one read for all of them");
+    rig.machine.disk.complete_all();
+    rig.turn().expect("damage is no failure");
+    for token in (0..200).filter(|token| *token != damaged as u64) {
+        let (ReadToken(answered), result) = rig.journal.poll_read().expect("its bytes are there");
+        assert_eq!(answered, token, "in the order in which they were asked for");
+        assert!(*result.expect("it is whole") == message(1001 + token, 1000));
+    }
+    assert!(rig.journal.poll_read().is_none());
+    assert_eq!(rig.machine.disk.pending(), 0, "what did not match is read again later");
+    rig.machine.pass(READ_AGAIN_AFTER);
+    rig.pump();
+    assert_eq!(rig.machine.disk.pending(), 1, "it alone");
+}
+
+#[test]
 fn descriptors_for_reading_stay_bounded_and_many_reads_are_all_answered() {
     let settings = JournalSettings {
         segment_bytes: BLOCK as u32,
@@ -284,7 +318,7 @@ fn descriptors_for_reading_stay_bounded_and_many_reads_are_all_answered() {
     }
     let written = rig.machine.disk.open_files();
     for (token, ticket) in tickets.iter().enumerate() {
-        rig.journal.read(ticket.message_place(0), ReadToken(token as u64));
+        rig.ask(ticket.message_place(0), ReadToken(token as u64));
     }
     let mut answered = vec![false; tickets.len()];
     while answered.contains(&false) {

@@ -60,12 +60,26 @@ pub const COMPUTED_STRING_BYTES_MAX: usize = 256 * 1024;
 pub const SELECTOR_EFFORT_MAX: u32 = 1_000_000;
 
 /// Prefix that lets strings compare with numbers and booleans; ActiveMQ puts it before every selector that comes over STOMP.
-const CONVERT_PREFIX: &str = "convert_string_expressions:";
+pub const CONVERT_PREFIX: &str = "convert_string_expressions:";
 /// Prefix that takes [`CONVERT_PREFIX`] back: of several prefixes the last one counts.
 const NO_CONVERT_PREFIX: &str = "no_convert_string_expressions:";
 
 /// Identifiers whose values are remembered during one match without allocating.
 const INLINE_SLOTS: usize = 8;
+
+/// The text behind the prefixes, and whether they let strings compare with numbers.
+fn without_prefixes(text: &str) -> (&str, bool) {
+    let (mut condition, mut convert_strings) = (text, false);
+    loop {
+        if let Some(rest) = condition.strip_prefix(CONVERT_PREFIX) {
+            (condition, convert_strings) = (rest, true);
+        } else if let Some(rest) = condition.strip_prefix(NO_CONVERT_PREFIX) {
+            (condition, convert_strings) = (rest, false);
+        } else {
+            return (condition, convert_strings);
+        }
+    }
+}
 
 /// What one message says to a selector.
 pub trait Source {
@@ -93,17 +107,7 @@ impl Selector {
         if text.len() > SELECTOR_BYTES_MAX {
             return Err(SelectorError::TooLong { bytes: text.len() });
         }
-        let mut condition = text;
-        let mut convert_strings = false;
-        loop {
-            if let Some(rest) = condition.strip_prefix(CONVERT_PREFIX) {
-                (condition, convert_strings) = (rest, true);
-            } else if let Some(rest) = condition.strip_prefix(NO_CONVERT_PREFIX) {
-                (condition, convert_strings) = (rest, false);
-            } else {
-                break;
-            }
-        }
+        let (condition, convert_strings) = without_prefixes(text);
         let Parsed { root, identifiers } = parser::parse(condition)?;
         Ok(Selector {
             text: text.into(),
@@ -116,6 +120,11 @@ impl Selector {
     /// The text that was parsed, prefix included, byte for byte.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The text behind the prefixes: what a person wrote.
+    pub fn condition(&self) -> &str {
+        without_prefixes(&self.text).0
     }
 
     /// Whether the selector is TRUE for this message; both false and unknown are `false`.

@@ -3,5 +3,7 @@
 mod damage;
 mod space;
 mod start;
+mod unfinished;
+mod untaken;
 mod visible;
 mod world;

@@ -258,6 +258,14 @@ fn a_start_on_a_full_disk_without_ballast_claims_nothing_waits_and_goes_on_when_
     assert!(second.node.end().is_none(), "{:?}", second.node.end());
     assert_eq!(status.epoch, None, "it has claimed");
     assert!(status.phase.contains("waiting for space"), "{}", status.phase);
+    let told = |text: &node::Notice| matches!(text, node::Notice::Warning(text) if text.contains("wait for space"));
+    let notices = second.node.take_notices();
+    assert_eq!(
+        notices.iter().filter(|notice| told(notice)).count(),
+        1,
+        "said once: {notices:?}"
+    );
+    assert_eq!(status.warnings, [""; 0], "it is not true for ever");
 
     world.storage.set_capacity(None);
     world.lead(&mut second);
@@ -293,6 +301,31 @@ fn a_file_system_on_which_sends_can_never_go_on_is_warned_of_at_the_start() {
 }
 
 #[test]
+fn on_a_file_system_too_small_for_a_ballast_none_is_made_or_counted_and_sends_go_on() {
+    let mut world = World::new(FileSystem::Local);
+    let ballast = with_ballast().ballast_bytes;
+    let (alone, beside) = (
+        journal::smallest_sending_file_system_bytes(256 << 10, 0),
+        journal::smallest_sending_file_system_bytes(256 << 10, ballast),
+    );
+    // A little more than the ballast: it would fit, and leave no space for sends.
+    world.storage.set_capacity(Some((alone + beside) / 2 + (200 << 10)));
+    let mut broker = world.start(with_ballast());
+    world.lead(&mut broker);
+    world.run(std::time::Duration::from_secs(5), &mut [&mut broker], |_| false);
+    let status = broker.node.status(world.now());
+    assert_eq!(status.sends_wait, None, "{status:?}");
+    assert!(status.store_bytes < ballast, "a ballast is counted: {status:?}");
+    assert!(
+        status.warnings.iter().any(|text| text.contains("no ballast is made")),
+        "{:?}",
+        status.warnings
+    );
+    let used = world.storage.space();
+    assert!(used.total - used.available < ballast, "a ballast was made");
+}
+
+#[test]
 fn a_start_that_finds_no_space_for_any_one_file_that_it_makes_waits_and_leads() {
     let mut lacked = 0;
     for number in 0..80 {
@@ -319,7 +352,8 @@ fn a_start_that_finds_no_space_for_any_one_file_that_it_makes_waits_and_leads() 
         };
         let claim = error.path.contains("claim-") && status.epoch.is_none() || error.operation == "link";
         let segment = error.path.contains("/00000002-");
-        let repeatable = (claim || segment) && !error.operation.contains("sync");
+        let directory = error.operation == "create directory";
+        let repeatable = (claim || segment || directory) && !error.operation.contains("sync");
         assert!(!repeatable, "{number}: {error:?}");
     }
     assert!(lacked > 30, "{lacked}");

@@ -533,7 +533,7 @@ fn a_leader_whose_claim_was_replaced_ends_within_a_beat() {
         let before = world.storage.now();
         let end = world.end(&mut broker);
         assert!(
-            matches!(&end, End::Failed(Failure::Disk(error)) if error.detail.contains("no name any more")),
+            matches!(&end, End::Failed(Failure::Disk(error)) if error.detail.contains("no name there any more")),
             "{end:?}"
         );
         assert!(world.storage.now().since(before) < Duration::from_secs(1));

@@ -118,7 +118,7 @@ impl World {
 
 /// A client's connection: what it was sent so far, as text.
 pub(crate) struct Client {
-    connection: ConnectionId,
+    pub(crate) connection: ConnectionId,
     pub(crate) seen: String,
 }
 

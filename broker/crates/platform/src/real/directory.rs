@@ -217,6 +217,11 @@ fn classify(path: &Path, operation: &'static str, errno: Errno) -> OpenError {
             }
         }
         Errno::EACCES | Errno::EPERM => denied(path, "listed", errno),
+        // No disk has failed: the path can name no directory.
+        Errno::ELOOP | Errno::ENAMETOOLONG => OpenError::NoPath {
+            path: path.to_owned(),
+            detail: io::Error::from(errno).to_string(),
+        },
         // An open set of numbers: the system's words say the rest.
         other => OpenError::System {
             path: path.to_owned(),

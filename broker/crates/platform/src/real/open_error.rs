@@ -11,6 +11,14 @@ pub enum OpenError {
         /// What is no directory.
         path: PathBuf,
     },
+    /// The path leads nowhere: a loop of symbolic links, a name that is too long.
+    #[error("{} leads to no directory: {detail}", path.display())]
+    NoPath {
+        /// The path.
+        path: PathBuf,
+        /// The system's own words.
+        detail: String,
+    },
     /// The directory is missing and may not be made.
     #[error("{} does not exist and cannot be created: {detail}", path.display())]
     MayNotCreate {
@@ -60,6 +68,7 @@ impl OpenError {
     pub fn what_to_do(&self) -> &'static str {
         match self {
             OpenError::NotADirectory { .. } => "give a directory, or remove what stands there",
+            OpenError::NoPath { .. } => "put the links right, or give another directory",
             OpenError::MayNotCreate { .. } => "create it, owned by the user that runs the broker, or give another",
             OpenError::Denied { .. } => "change its owner or mode, or run as its owner",
             OpenError::ReadOnly { .. } => "mount it read-write, or give another directory",
@@ -75,6 +84,7 @@ impl OpenError {
             | OpenError::MayNotCreate { path, .. }
             | OpenError::Denied { path, .. }
             | OpenError::ReadOnly { path }
+            | OpenError::NoPath { path, .. }
             | OpenError::System { path, .. } => Some(path),
             OpenError::Threads { .. } => None,
         }

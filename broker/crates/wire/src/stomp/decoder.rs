@@ -16,6 +16,9 @@ const COMMAND_BYTES_MAX: usize = 1024;
 /// A body up to this many bytes is copied out of the buffer: a small message must not keep a large buffer alive.
 const COPIED_BODY_BYTES_MAX: usize = 16 << 10;
 
+/// A buffer that was larger is given back when nothing is in it: most connections say nothing most of the time.
+const KEPT_BUFFER_BYTES: usize = 4 << 10;
+
 /// Why the bytes are not a frame. The connection cannot go on: where the next frame begins is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FrameError {
@@ -153,7 +156,10 @@ pub struct Decoder {
     limits: FrameLimits,
     version: Version,
     buffer: BytesMut,
+    /// The most that was in the buffer since it was new.
+    most: usize,
     stage: Stage,
+    frames: u64,
 }
 
 impl Decoder {
@@ -163,7 +169,9 @@ impl Decoder {
             limits,
             version: Version::V1_0,
             buffer: BytesMut::new(),
+            most: 0,
             stage: Stage::Between,
+            frames: 0,
         }
     }
 
@@ -176,11 +184,17 @@ impl Decoder {
     /// Adds what was read.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+        self.most = self.most.max(self.buffer.len());
     }
 
     /// Bytes kept that belong to no finished frame.
     pub fn buffered(&self) -> usize {
         self.buffer.len()
+    }
+
+    /// Frames completed so far.
+    pub fn frames(&self) -> u64 {
+        self.frames
     }
 
     /// Forgets everything that was not yet decoded.
@@ -213,7 +227,13 @@ impl Decoder {
                     let skipped = self.buffer.iter().take_while(|byte| is_between_frames(**byte)).count();
                     self.buffer.advance(skipped);
                     match self.buffer.first() {
-                        None => return Ok(None),
+                        None => {
+                            if self.most > KEPT_BUFFER_BYTES {
+                                self.buffer = BytesMut::new();
+                                self.most = 0;
+                            }
+                            return Ok(None);
+                        }
                         Some(first) if !first.is_ascii_alphabetic() => {
                             return Err(FrameError::NotStomp { first: *first });
                         }
@@ -253,6 +273,7 @@ impl Decoder {
                     match std::mem::replace(&mut self.stage, Stage::Between) {
                         Stage::Body { mut frame, .. } => {
                             frame.body = body;
+                            self.frames += 1;
                             return Ok(Some(frame));
                         }
                         Stage::Between | Stage::Head { .. } => unreachable!("the stage was Body above"),

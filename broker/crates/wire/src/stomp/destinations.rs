@@ -50,7 +50,7 @@ impl Temporaries {
                 self.limit
             ))
             .because(
-                "The limit is temporary_destinations_max; they end with the connection. The connection stays open.",
+                "The limit is temporary_destinations_per_connection_max; they end with the connection. The connection stays open.",
             ));
         }
         let number = self.by_alias.len() + 1;

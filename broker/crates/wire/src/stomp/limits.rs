@@ -34,8 +34,8 @@ pub struct Limits {
     pub connect_bytes_max: u32,
     /// Bytes that may wait behind CONNECT until it is answered, or behind answers that the client does not take; see [`Session::is_reading`](super::Session::is_reading).
     pub read_ahead_bytes_max: u32,
-    /// Answers (receipts, errors) that the client has not taken; above it nothing more is read from the client.
-    pub answers_max: u32,
+    /// Memory of answers (receipts, errors) that the client has not taken, and of the receipt ids of those that are still to come; above it nothing more is read from the client.
+    pub answers_bytes_max: u32,
     /// How long the ERROR of a broken connection may wait for the answers to the frames before it.
     pub close_within: Duration,
     /// Subscriptions at a time.
@@ -55,7 +55,7 @@ impl Default for Limits {
             connect_within: Duration::from_secs(10),
             connect_bytes_max: 64 << 10,
             read_ahead_bytes_max: 1 << 20,
-            answers_max: 10_000,
+            answers_bytes_max: 1 << 20,
             close_within: Duration::from_secs(10),
             subscriptions_max: 10_000,
             transactions_max: 1000,

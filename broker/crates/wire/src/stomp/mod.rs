@@ -42,5 +42,5 @@ pub use encoder::{END_OF_FRAME, FrameWriter};
 pub use frame::Frame;
 pub use heart_beat::HeartBeat;
 pub use limits::{FrameLimits, Limits};
-pub use session::{Session, SessionSettings};
+pub use session::{Session, SessionReport, SessionSettings, SubscriptionReport};
 pub use version::Version;

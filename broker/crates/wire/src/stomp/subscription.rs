@@ -18,6 +18,17 @@ pub(super) enum AckMode {
     ClientIndividual,
 }
 
+impl AckMode {
+    /// As the header says it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            AckMode::Auto => "auto",
+            AckMode::Client => "client",
+            AckMode::ClientIndividual => "client-individual",
+        }
+    }
+}
+
 /// A delivery that the client has.
 #[derive(Clone, Debug)]
 pub(super) struct Held {

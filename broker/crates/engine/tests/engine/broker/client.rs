@@ -219,6 +219,20 @@ impl Client {
         inner.run();
     }
 
+    /// Takes nothing of what it is delivered from now on.
+    pub(crate) fn stop_taking(&self) {
+        self.broker.0.borrow_mut().slow.insert(self.id);
+    }
+
+    /// Takes so many bytes of what it was delivered.
+    pub(crate) fn take(&self, bytes: usize) {
+        let mut inner = self.broker.0.borrow_mut();
+        let inner = &mut *inner;
+        let now = EngineTime(inner.now);
+        inner.engine.taken(now, self.id, bytes, &mut inner.store);
+        inner.run();
+    }
+
     pub(crate) fn events(&self) -> Vec<Event> {
         self.broker.0.borrow().seen.get(&self.id).cloned().unwrap_or_default()
     }

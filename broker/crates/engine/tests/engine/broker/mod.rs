@@ -6,7 +6,7 @@ mod client;
 mod store;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -33,6 +33,10 @@ pub(crate) struct Inner {
     pub(crate) seen: BTreeMap<ConnectionId, Vec<Event>>,
     pub(crate) answers: BTreeMap<(ConnectionId, RequestId), Result<(), Refusal>>,
     pub(crate) closed: Vec<ConnectionId>,
+    /// Connections that do not take what they are delivered.
+    pub(crate) slow: BTreeSet<ConnectionId>,
+    /// What the others have taken and the engine was not told yet.
+    taken: Vec<(ConnectionId, usize)>,
     admin: Vec<(AdminRequest, Sequence, AdminAnswer)>,
     pub(crate) damaged: Vec<String>,
     /// Reads are answered at once.
@@ -79,6 +83,8 @@ impl Broker {
             seen: BTreeMap::new(),
             answers: BTreeMap::new(),
             closed: Vec::new(),
+            slow: BTreeSet::new(),
+            taken: Vec::new(),
             admin: Vec::new(),
             damaged: Vec::new(),
             reads_at_once: true,
@@ -318,6 +324,10 @@ impl Inner {
         for _ in 0..1_000_000 {
             self.take_effects();
             let now = EngineTime(self.now);
+            for (connection, bytes) in std::mem::take(&mut self.taken) {
+                self.engine.taken(now, connection, bytes, &mut self.store);
+            }
+            self.take_effects();
             if self.reads_at_once
                 && let Some((place, token)) = self.store.reads.pop_front()
             {
@@ -325,7 +335,7 @@ impl Inner {
                 self.engine.loaded(now, token, Ok(message), &mut self.store);
             } else if self.engine.next_timeout().is_some_and(|at| at <= now) {
                 self.engine.handle_timeout(now, &mut self.store);
-            } else {
+            } else if self.taken.is_empty() {
                 return;
             }
         }
@@ -373,6 +383,11 @@ impl Inner {
                 if let Some((request, answer)) = answer {
                     let twice = self.answers.insert((*connection, request), answer);
                     assert!(twice.is_none(), "answered more than once");
+                }
+                if let Event::Deliver(delivery) = &event
+                    && !self.slow.contains(connection)
+                {
+                    self.taken.push((*connection, delivery.message.bytes_held()));
                 }
                 self.seen.entry(*connection).or_default().push(event);
             }

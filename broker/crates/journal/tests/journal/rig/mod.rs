@@ -17,7 +17,7 @@ use message::{Body, BodyKind, Destination, Epoch, Message, MessageNumber, Sequen
 use platform::{BootTime, Class, Files, Now, Open, Task, WallTime};
 use record::{
     BatchPosition, EpochSeal, Fence, Leadership, Malformed, Nonce, ObjectId, PieceContent, PieceKey, PieceReference,
-    Record, RecordPlace, SegmentNumber, Sent, Store, Ticket,
+    Place, ReadToken, Record, RecordPlace, SegmentNumber, Sent, Store, Ticket,
 };
 
 pub(crate) use disk::MemoryDisk;
@@ -201,6 +201,12 @@ impl Rig {
         let number = self.next_object;
         self.next_object += 1;
         self.append(sent(u64::from(self.epoch) * 1000 + u64::from(number), body))
+    }
+
+    /// Asks for a message, and sends what waits to the disk.
+    pub(crate) fn ask(&mut self, place: Place, token: ReadToken) {
+        self.journal.read(place, token);
+        self.pump();
     }
 
     pub(crate) fn pump(&mut self) {

@@ -191,7 +191,7 @@ impl Session {
             return Err(Problem::refused(format!(
                 "Too many subscriptions: this one would be one more than {limit}"
             ))
-            .because("End some first (subscriptions_max). The connection stays open."));
+            .because("End some first (subscriptions_per_connection_max). The connection stays open."));
         }
         let destinations = parse_all(destination, &mut self.temporaries)?;
         let browser = frame.header("browser") == Some("true");
@@ -217,7 +217,7 @@ impl Session {
             (false, false, true) => DURABLE_PREFETCH,
             (false, false, false) => TOPIC_PREFETCH,
         };
-        let prefetch = extension(frame, "activemq.prefetchSize", default)?.min(self.settings.limits.prefetch_max);
+        let prefetch = cut(frame, "activemq.prefetchSize", default)?.min(self.settings.limits.prefetch_max);
         let priority: i8 = extension(frame, "activemq.priority", 0)?;
         let pending_max: i32 = extension(frame, "activemq.maximumPendingMessageLimit", 0)?;
         let consumer = ConsumerId {
@@ -478,6 +478,16 @@ fn is_set(frame: &Frame, name: &str) -> bool {
     frame
         .header(name)
         .is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
+}
+
+/// A number of which there may be more than there can be.
+fn cut(frame: &Frame, name: &str, default: u32) -> Result<u32, Problem> {
+    let digits = frame
+        .header(name)
+        .map(|value| value.trim().as_bytes())
+        .unwrap_or_default();
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    extension(frame, name, default).or_else(|problem| if is_number { Ok(u32::MAX) } else { Err(problem) })
 }
 
 fn extension<T: std::str::FromStr>(frame: &Frame, name: &str, default: T) -> Result<T, Problem> {

@@ -11,6 +11,7 @@
 mod connect;
 mod frames;
 mod output;
+mod report;
 mod requests;
 mod transactions;
 
@@ -27,6 +28,7 @@ use super::problem::Problem;
 use super::subscription::Subscription;
 use super::{Decoder, FrameError, FrameLimits, HeartBeat, Limits, Version};
 use output::{ErrorFrame, Outgoing, Output};
+pub use report::{SessionReport, SubscriptionReport};
 use requests::{Request, Requests, Then};
 use transactions::Transaction;
 
@@ -97,6 +99,8 @@ pub struct Session {
     phase: Phase,
     opened: BootTime,
     decoder: Decoder,
+    /// Bytes that were there when frames were last left unread.
+    buffered_before: Option<usize>,
     version: Version,
     /// `ID:holdfast-EPOCH-CONNECTION`.
     name: Arc<str>,
@@ -131,6 +135,7 @@ impl Session {
             phase: Phase::Opening,
             opened: now.boot,
             decoder: Decoder::new(connect),
+            buffered_before: None,
             version: Version::V1_0,
             client_id: None,
             beats: Beats {
@@ -176,6 +181,11 @@ impl Session {
         }
     }
 
+    /// Whether the client has still to say CONNECT.
+    pub fn is_opening(&self) -> bool {
+        matches!(self.phase, Phase::Opening)
+    }
+
     /// Whether bytes should be read from the client. While this is false they would only pile up (before CONNECTED, or while the client does not take its answers), or be ignored
     /// (at the end). Whoever reads all the same is stopped by `read_ahead_bytes_max`.
     pub fn is_reading(&self) -> bool {
@@ -186,9 +196,39 @@ impl Session {
         }
     }
 
+    /// Memory of the messages, since this was last asked, that were encoded for the client, or dropped because nobody wants them any more; bytes
+    /// ([`Message::bytes_held`](message::Message::bytes_held)). Every [`Event::Deliver`] is among them once.
+    pub fn take_delivered_bytes(&mut self) -> usize {
+        self.output.take_taken()
+    }
+
+    /// Bytes that were read and belong to no finished frame.
+    pub fn unfinished_bytes(&self) -> usize {
+        self.decoder.buffered()
+    }
+
+    /// Frames that were read to their end so far.
+    pub fn frames_read(&self) -> u64 {
+        self.decoder.frames()
+    }
+
+    /// Ends the connection because of a frame that does not get on, while others wait for the memory that it takes.
+    pub fn give_up_unfinished(&mut self, now: Now, within: Duration, progress_bytes: usize) {
+        let kept = self.decoder.buffered();
+        let problem = Problem::broken("The frame did not come on").because(format!(
+            "{kept} bytes of an unfinished frame take memory that other connections wait for (unfinished_bytes_max), and it had to be finished, or to come on by \
+             {progress_bytes} bytes, within {} s (unfinished_progress_within). Nothing of it was carried out: send it again, without pauses or in smaller messages. The connection is closed.",
+            within.as_secs_f64()
+        ));
+        self.fail(now, problem, None);
+    }
+
     /// Takes an event; everything that it rests on has been confirmed.
     pub fn handle_event(&mut self, now: Now, event: Event) {
         if self.is_closed() {
+            if let Event::Deliver(delivery) = &event {
+                self.output.give_up(delivery);
+            }
             return;
         }
         match event {
@@ -204,6 +244,8 @@ impl Session {
             Event::Deliver(delivery) => {
                 if self.is_open() && self.subscriptions.contains_key(&delivery.consumer.number) {
                     self.output.push(Outgoing::Message(delivery));
+                } else {
+                    self.output.give_up(&delivery);
                 }
             }
             Event::BrowseEnd { consumer } => {
@@ -348,7 +390,7 @@ impl Session {
 
     /// The client does not take its answers, so nothing is read that would cause more.
     fn is_held_up(&self) -> bool {
-        self.output.answers() >= self.settings.limits.answers_max as usize
+        self.output.answer_bytes() + self.requests.receipt_bytes() >= self.settings.limits.answers_bytes_max as usize
     }
 
     fn is_open(&self) -> bool {
@@ -370,7 +412,10 @@ impl Session {
             };
             if let Some(waits_for) = waits_for {
                 let limit = self.settings.limits.read_ahead_bytes_max;
-                if self.decoder.buffered() > limit as usize {
+                let buffered = self.decoder.buffered();
+                // A large frame may have been under way when it began to wait: that was not sent ahead.
+                let before = *self.buffered_before.get_or_insert(buffered);
+                if buffered.saturating_sub(before) > limit as usize {
                     let problem = Problem::broken("Too much was sent ahead").because(format!(
                         "More than {limit} bytes came before {waits_for} (read_ahead_bytes_max). The connection is closed."
                     ));
@@ -378,6 +423,7 @@ impl Session {
                 }
                 return;
             }
+            self.buffered_before = None;
             match self.decoder.next_frame() {
                 Ok(Some(frame)) => self.handle_frame(now, frame),
                 Ok(None) => {

@@ -50,6 +50,9 @@ impl ErrorFrame {
     }
 }
 
+/// After an encoding that was larger the buffer is given back when there is nothing more to say.
+const KEPT_BUFFER_BYTES: usize = 4 << 10;
+
 /// One thing to say.
 #[derive(Debug)]
 pub(super) enum Outgoing {
@@ -62,11 +65,19 @@ pub(super) enum Outgoing {
 }
 
 impl Outgoing {
-    fn is_delivery(&self) -> bool {
-        match self {
-            Outgoing::Message(_) | Outgoing::BrowseEnd { .. } => true,
-            Outgoing::HeartBeat | Outgoing::Connected(_) | Outgoing::Receipt(_) | Outgoing::Error(_) => false,
-        }
+    /// Memory that an answer takes; a delivery is none.
+    fn answer_bytes(&self) -> usize {
+        let text = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());
+        let texts = match self {
+            Outgoing::Message(_) | Outgoing::BrowseEnd { .. } => return 0,
+            Outgoing::HeartBeat => 0,
+            Outgoing::Connected(connected) => text(&connected.response_id),
+            Outgoing::Receipt(receipt) => receipt.len(),
+            Outgoing::Error(error) => {
+                error.message.len() + error.explanation.len() + text(&error.receipt_id) + text(&error.subscription)
+            }
+        };
+        size_of::<Outgoing>() + texts
     }
 }
 
@@ -83,16 +94,20 @@ struct InFlight {
 #[derive(Debug)]
 pub(super) struct Output {
     queue: VecDeque<Outgoing>,
-    /// How many of the queue are no deliveries.
-    answers: usize,
+    /// Memory of those of the queue that are no deliveries; bytes.
+    answer_bytes: usize,
     /// Encoded and not polled.
     ready: VecDeque<Bytes>,
     buffer: BytesMut,
+    /// Bytes of the last encoding.
+    lately: usize,
     scratch: String,
     /// Bytes of the connection that were polled, and those of them that were transmitted.
     polled: u64,
     transmitted: u64,
     in_flight: VecDeque<InFlight>,
+    /// Memory of messages that were encoded or given up since [`Output::take_taken`]; bytes.
+    taken: usize,
     connection: ConnectionId,
     server: Arc<str>,
     /// `holdfast-EPOCH-CONNECTION-`, with which the ack ids of 1.2 begin.
@@ -105,13 +120,15 @@ impl Output {
     pub(super) fn new(settings: &SessionSettings) -> Output {
         Output {
             queue: VecDeque::new(),
-            answers: 0,
+            answer_bytes: 0,
             ready: VecDeque::new(),
             buffer: BytesMut::new(),
+            lately: 0,
             scratch: String::new(),
             polled: 0,
             transmitted: 0,
             in_flight: VecDeque::new(),
+            taken: 0,
             connection: settings.connection,
             server: settings.server.clone(),
             ack_prefix: format!("holdfast-{}-{}-", settings.epoch, settings.connection.0),
@@ -120,13 +137,13 @@ impl Output {
     }
 
     pub(super) fn push(&mut self, outgoing: Outgoing) {
-        self.answers += usize::from(!outgoing.is_delivery());
+        self.answer_bytes += outgoing.answer_bytes();
         self.queue.push_back(outgoing);
     }
 
-    /// Things to say that are no deliveries (of those the prefetch limits the number).
-    pub(super) fn answers(&self) -> usize {
-        self.answers
+    /// Memory of things to say that are no deliveries (whoever makes deliveries limits those); bytes.
+    pub(super) fn answer_bytes(&self) -> usize {
+        self.answer_bytes
     }
 
     /// Whether everything was polled.
@@ -141,7 +158,25 @@ impl Output {
 
     /// Forgets deliveries that were not encoded: the client is leaving.
     pub(super) fn drop_deliveries(&mut self) {
-        self.queue.retain(|outgoing| !outgoing.is_delivery());
+        for outgoing in std::mem::take(&mut self.queue) {
+            match outgoing {
+                Outgoing::Message(delivery) => self.give_up(&delivery),
+                Outgoing::BrowseEnd { .. } => {}
+                Outgoing::HeartBeat | Outgoing::Connected(_) | Outgoing::Receipt(_) | Outgoing::Error(_) => {
+                    self.queue.push_back(outgoing);
+                }
+            }
+        }
+    }
+
+    /// A delivery takes no memory any more.
+    pub(super) fn give_up(&mut self, delivery: &Delivery) {
+        self.taken += delivery.message.bytes_held();
+    }
+
+    /// See [`Session::take_delivered_bytes`](super::Session::take_delivered_bytes).
+    pub(super) fn take_taken(&mut self) -> usize {
+        std::mem::take(&mut self.taken)
     }
 
     /// The delivery that an ack id of 1.2 names.
@@ -193,10 +228,14 @@ impl Output {
 
     fn encode(&mut self, subscriptions: &mut BTreeMap<u32, Subscription>, temporaries: &Temporaries, version: Version) {
         let mut encoded = 0;
+        if self.buffer.capacity() == 0 {
+            // As much as lately, so that it need not grow step by step.
+            self.buffer.reserve(self.lately);
+        }
         while encoded + self.buffer.len() < POLL_BYTES
             && let Some(outgoing) = self.queue.pop_front()
         {
-            self.answers -= usize::from(!outgoing.is_delivery());
+            self.answer_bytes -= outgoing.answer_bytes();
             match outgoing {
                 Outgoing::HeartBeat => self.buffer.extend_from_slice(b"\n"),
                 Outgoing::Connected(connected) => self.write_connected(&connected, version),
@@ -212,6 +251,7 @@ impl Output {
                     }
                 }
                 Outgoing::Message(delivery) => {
+                    self.give_up(&delivery);
                     if let Some(subscription) = subscriptions.get_mut(&delivery.consumer.number) {
                         self.write_message(delivery, subscription, temporaries, version, &mut encoded);
                     }
@@ -219,6 +259,12 @@ impl Output {
             }
         }
         self.flush(&mut encoded);
+        if self.queue.is_empty() {
+            self.lately = encoded.min(POLL_BYTES);
+            if encoded > KEPT_BUFFER_BYTES {
+                self.buffer = BytesMut::new();
+            }
+        }
     }
 
     fn flush(&mut self, encoded: &mut usize) {

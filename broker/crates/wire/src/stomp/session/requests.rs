@@ -43,11 +43,18 @@ pub(super) struct Requests {
     first: u64,
     slots: VecDeque<Option<Request>>,
     waiting: usize,
+    /// Of their receipt ids.
+    receipt_bytes: usize,
+}
+
+fn receipt_bytes(request: &Request) -> usize {
+    request.receipt.as_ref().map_or(0, |receipt| receipt.len())
 }
 
 impl Requests {
     pub(super) fn add(&mut self, request: Request) -> RequestId {
         let id = RequestId(self.first + self.slots.len() as u64);
+        self.receipt_bytes += receipt_bytes(&request);
         self.slots.push_back(Some(request));
         self.waiting += 1;
         id
@@ -57,11 +64,22 @@ impl Requests {
         let at = usize::try_from(id.0.checked_sub(self.first)?).ok()?;
         let request = self.slots.get_mut(at)?.take()?;
         self.waiting -= 1;
+        self.receipt_bytes -= receipt_bytes(&request);
         while let Some(None) = self.slots.front() {
             self.slots.pop_front();
             self.first += 1;
         }
         Some(request)
+    }
+
+    /// Requests that are not answered.
+    pub(super) fn len(&self) -> usize {
+        self.waiting
+    }
+
+    /// Memory of the receipt ids of those that wait; bytes.
+    pub(super) fn receipt_bytes(&self) -> usize {
+        self.receipt_bytes
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -48,7 +48,7 @@ impl Session {
             return Err(Problem::refused(format!(
                 "Too many open transactions: {name} would be one more than {limit}"
             ))
-            .because("Commit or abort some first (transactions_max). The connection stays open."));
+            .because("Commit or abort some first (transactions_per_connection_max). The connection stays open."));
         }
         self.transactions_made += 1;
         let number = self.transactions_made;
