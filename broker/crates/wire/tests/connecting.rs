@@ -64,6 +64,9 @@ fn what_comes_instead_of_connect_ends_the_connection_at_once() {
         (&b"SEND\ndestination:/queue/A\n\nx\0"[..], "Not connected."),
         (b"DISCONNECT\n\n\0", "Not connected."),
         (b"KEEPALIVE\n\n\0", "Not connected."),
+        // The same, however much of a frame with other faults came at once.
+        (b"SEND\nx:\xff\n\n\0", "Not connected."),
+        (b"SEND\nno colon\n\n\0", "Not connected."),
         // Known from its first line: nobody waits for the rest.
         (b"GET / HTTP/1.1\r\nHost: x\r\n", "Not connected."),
         (b"\x16\x03\x01\x02\x00", "The bytes are not a STOMP frame"),
