@@ -3,7 +3,7 @@
 set -euo pipefail
 case "${HOLDFAST_TEST_LEVEL:-normal}" in
     quick) limits=(--runs 2000) ;;
-    normal) limits=(--seconds 2) ;;
+    normal) limits=(--seconds 1) ;;
     long) limits=(--runs 2000000) ;;
 esac
 # From the seeds alone, so that two runs of one commit begin alike, and with another randomness each day.

@@ -233,8 +233,11 @@ pub(crate) fn build(input: &mut Input<'_>) -> History {
     builder.finish(options, confirmed, input)
 }
 
-fn known_records() -> &'static [(Record, Vec<u8>, Vec<(u32, u32)>)] {
-    static KNOWN: OnceLock<Vec<(Record, Vec<u8>, Vec<(u32, u32)>)>> = OnceLock::new();
+/// A record, its bytes, and where in them its messages lie.
+type Encoded = (Record, Vec<u8>, Vec<(u32, u32)>);
+
+fn known_records() -> &'static [Encoded] {
+    static KNOWN: OnceLock<Vec<Encoded>> = OnceLock::new();
     KNOWN.get_or_init(|| {
         let encoded = records::every_kind().into_iter().map(|record| {
             let (mut bytes, mut messages) = (Vec::new(), Vec::new());

@@ -176,7 +176,7 @@ fn a_message_number_behind_which_there_is_none_is_refused() {
         let result = engine.replay(Sequence(2), sent, place, place.segment, &[(0, 1)]);
         result.map(|()| engine)
     };
-    let refused = replayed(MessageNumber(u64::MAX)).err().expect("nothing could follow");
+    let refused = replayed(MessageNumber(u64::MAX)).expect_err("nothing could follow");
     assert_eq!(
         refused.to_string(),
         format!("object 1, message {}: no epoch gives such a number", u64::MAX)
