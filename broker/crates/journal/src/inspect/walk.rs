@@ -8,7 +8,7 @@ use platform::{BLOCK_BYTES, Class, DiskError, Files};
 use record::{BatchPosition, EpochSeal, Nonce, Record, SegmentNumber};
 
 use super::references::References;
-use super::{Inspection, Row, Rows, Standing};
+use super::{Inspection, MISSING_NAMED_MAX, Row, Rows, Standing};
 use crate::format::{BatchHeader, Chunks, HEADER_BYTES, NotAChunk, Seed};
 use crate::names;
 use crate::stream::FileStream;
@@ -20,9 +20,6 @@ struct Gap {
     /// The batch that should have been there.
     number: u64,
 }
-
-/// Missing segments that are named one by one. A file with a number far from the others must not make a row for each number between.
-const MISSING_NAMED_MAX: u32 = 1000;
 
 /// The number of a missing batch while neither its predecessor nor its successor is known.
 const UNKNOWN: u64 = u64::MAX;
@@ -109,7 +106,7 @@ impl EpochWalk<'_, '_> {
         self.before = None;
         self.unfinished = None;
         let last = SegmentNumber(behind.0 - 1);
-        if last.0 - first.0 >= MISSING_NAMED_MAX {
+        if (last.0 - first.0) as usize >= MISSING_NAMED_MAX {
             let what = format!(
                 "segments of this epoch exist before it and behind number {}, and none between",
                 last.0

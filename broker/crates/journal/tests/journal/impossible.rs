@@ -10,7 +10,7 @@ use crate::checkpoints::{duplicates, name, page, write};
 use crate::rig::{Machine, MemoryDisk, Rig, SMALL, recovered};
 
 /// A journal with a checkpoint of two pieces.
-fn scene() -> Rig {
+pub(crate) fn scene() -> Rig {
     let mut rig = Rig::new(SMALL);
     let ticket = rig.append_message(100);
     rig.settle().expect("nobody fences this epoch");
@@ -19,7 +19,7 @@ fn scene() -> Rig {
 }
 
 /// The same directory with another index, its checksum right.
-fn with_index(rig: &Rig, change: impl FnOnce(&mut Index)) -> MemoryDisk {
+pub(crate) fn with_index(rig: &Rig, change: impl FnOnce(&mut Index)) -> MemoryDisk {
     let disk = rig.machine.disk.copy();
     let path = names::checkpoint(name(1, 1));
     let mut index = Index::decode(&Bytes::from(disk.get(&path)), name(1, 1)).expect("it was just written");

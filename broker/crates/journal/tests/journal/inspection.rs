@@ -12,6 +12,7 @@ use record::{BatchPosition, SegmentNumber};
 
 use crate::checkpoints::{name, page, write};
 use crate::damage::{forged, written};
+use crate::impossible;
 use crate::rig::{BLOCK, Machine, MemoryDisk, Rig, SMALL, Start, nonce, taken_over};
 
 fn inspected(disk: &MemoryDisk, inspection: Inspection) -> (Totals, Vec<Row>) {
@@ -124,6 +125,26 @@ fn a_file_with_a_number_far_from_the_others_makes_one_row_for_all_between() {
         "{rows:?}"
     );
     assert!(damages(&rows).len() < 5, "{rows:?}");
+}
+
+#[test]
+fn an_owner_of_billions_of_segments_makes_as_many_rows_as_a_person_can_read() {
+    let rig = impossible::scene();
+    let disk = impossible::with_index(&rig, |index| {
+        index.owners.push(SegmentOwner {
+            epoch: Epoch(9),
+            nonce: nonce(9),
+            first: SegmentNumber(1000),
+            last: SegmentNumber(u32::MAX),
+        })
+    });
+    let inspection = Inspection {
+        named: [Some(name(1, 1)), None],
+        ..inspection_of(&rig)
+    };
+    let found = damages(&inspected(&disk, inspection).1);
+    let last = names::segment(Epoch(9), SegmentNumber(2000));
+    assert_eq!((found.len(), found.last()), (1001, Some(&(last, 0))));
 }
 
 #[test]
