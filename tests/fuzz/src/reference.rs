@@ -132,13 +132,13 @@ pub fn condition(input: &mut Input<'_>, depth: u32) -> Tree {
         }
         13 => Tree::IsNull(input.flag(), value(input, 0).into()),
         14 if input.flag() => {
-            let items = (0..=input.below(3)).map(|_| anything(input)).collect();
-            Tree::InItems(items, anything(input).into())
+            let items = (0..=input.below(3)).map(|_| anything(input, 0)).collect();
+            Tree::InItems(items, anything(input, 0).into())
         }
         14 => {
             let limit = [None, Some(0), Some(1), Some(2), Some(-1)][input.below(5)];
             let separator = PIECES[input.below(PIECES.len())];
-            Tree::InPieces(anything(input).into(), separator, limit, anything(input).into())
+            Tree::InPieces(anything(input, 0).into(), separator, limit, anything(input, 0).into())
         }
         _ => match input.flag() {
             true => name(input),
@@ -172,7 +172,11 @@ fn value(input: &mut Input<'_>, depth: u32) -> Tree {
         6 => Tree::Plus(value(input, depth + 1).into()),
         7 => {
             let pattern = PIECES[input.below(PIECES.len())];
-            Tree::Replace(anything(input).into(), pattern, TEXTS[input.below(TEXTS.len())])
+            Tree::Replace(
+                anything(input, depth + 1).into(),
+                pattern,
+                TEXTS[input.below(TEXTS.len())],
+            )
         }
         8 => Tree::Compute(
             '+',
@@ -186,12 +190,12 @@ fn value(input: &mut Input<'_>, depth: u32) -> Tree {
     }
 }
 
-/// An argument of a function.
-fn anything(input: &mut Input<'_>) -> Tree {
+/// An argument of a function. REPLACE may make a text several times as long: nested without end, it would be longer than the product computes.
+fn anything(input: &mut Input<'_>, depth: u32) -> Tree {
     match input.below(4) {
         0 => Tree::Text(TEXTS[input.below(TEXTS.len())]),
         1 => Tree::Boolean(input.flag()),
-        _ => value(input, DEPTH_MAX - 2),
+        _ => value(input, depth.max(DEPTH_MAX - 2)),
     }
 }
 

@@ -83,6 +83,18 @@ fn what_comes_instead_of_connect_ends_the_connection_at_once() {
 }
 
 #[test]
+fn a_connect_with_odd_spaces_in_its_line_is_one_however_it_is_cut() {
+    for line in ["STOMP\u{b}", " CONNECT\u{c}", "CONNECT\u{a0}\r"] {
+        let bytes = frame(&format!("{line}\n\n"));
+        for piece in [1, 6, bytes.len()] {
+            let mut it = Conversation::new();
+            let commands: Vec<String> = bytes.chunks(piece).flat_map(|piece| it.client_bytes(piece)).collect();
+            assert_eq!(commands, ["#1 Connect None"], "{line:?} in pieces of {piece}");
+        }
+    }
+}
+
+#[test]
 fn connect_is_bounded_in_time_and_size() {
     let mut it = Conversation::new();
     it.client_bytes(b"CONNECT\nlogin:");
