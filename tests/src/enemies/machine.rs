@@ -16,7 +16,7 @@ pub(super) fn descriptors(_: bool) -> Result<Shown, Trouble> {
     let launch = Launch::small(&directory.path().join("data")).before(&format!("ulimit -n {DESCRIPTORS}"));
     let arena = Arena::of(
         &launch,
-        &["limit of open files", "accept", "connection refused", "descriptor"],
+        &["limit of open files", "accept", "connection was refused", "descriptor"],
     )?;
     let mut producer = Line::connected(arena.stomp)?;
     let mut lines = Vec::new();

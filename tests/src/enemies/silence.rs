@@ -39,7 +39,7 @@ fn told(lines: &mut [Line]) -> Result<Vec<Frame>, Trouble> {
 
 /// 9 900 connections that never say CONNECT.
 pub(super) fn silent_connections(_: bool) -> Result<Shown, Trouble> {
-    let arena = Arena::open(&["--limits-connect-within=3s"])?;
+    let arena = Arena::open(&["--limits-connect-within=3s"])?.expecting("connection was refused");
     let mut lines = open(arena.stomp, CROWD)?;
     arena.is_well()?;
     let errors = told(&mut lines)?;
@@ -78,7 +78,7 @@ pub(super) fn idle_connections(_: bool) -> Result<Shown, Trouble> {
 pub(super) fn byte_per_second(_: bool) -> Result<Shown, Trouble> {
     const CLIENTS: usize = 300;
     const SECONDS: usize = 5;
-    let arena = Arena::open(&["--limits-connect-within=3s"])?;
+    let arena = Arena::open(&["--limits-connect-within=3s"])?.expecting("connection was refused");
     let mut strangers = open(arena.stomp, CLIENTS)?;
     let mut clients = connected(arena.stomp, CLIENTS)?;
     let frame = send("/queue/slow", "persistent:true\nreceipt:late\n", "one byte per second");
