@@ -4,17 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use clap::Parser;
 use holdfast_tests::history::{Event, Tolerance, judge};
+use holdfast_tests::options::number;
 use holdfast_tests::process::{Crowd, Launch, Until};
 use holdfast_tests::workload::{Actor, Role, Scene, Work};
 use simulated::{Coverage, Prng};
-
-const USAGE: &str = "\
-Usage: kill-loop [--kills N] [--seed N] [--data DIR]
-
-Starts a broker, lets clients work (transactions, durable subscribers), kills it with SIGKILL at a random moment, sometimes kills the recovery too, starts it again, takes
-everything that waits and judges what the clients did and saw. On one data directory, N times (default 50).
-Exit code: 0 all is well, 1 a promise was broken, 2 wrong usage.";
 
 /// From the receipt of a message to its expiry at least: a delivery may have been under way so long, milliseconds.
 const UNDER_WAY: u64 = 2_000;
@@ -22,44 +17,31 @@ const UNDER_WAY: u64 = 2_000;
 /// What a start says where a write of the dead was done and one before it was not: nothing of it was confirmed.
 const TORN: &str = "nothing shows it as confirmed";
 
+/// Starts a broker, lets clients work (transactions, durable subscribers), kills it with SIGKILL at a random moment, sometimes kills the recovery too, starts it again, takes everything that
+/// waits and judges what the clients did and saw. On one data directory, again and again.
+///
+/// Exit code: 0 all is well, 1 a promise was broken, 2 wrong usage.
+#[derive(Parser)]
 struct Options {
+    /// How often
+    #[arg(long, value_name = "N", value_parser = number, default_value = "50")]
     kills: u64,
-    seed: u64,
+    /// What the clients do and when they are interrupted is drawn from it; without it: another each time
+    #[arg(long, value_name = "N", value_parser = number)]
+    seed: Option<u64>,
+    /// The data directory; without it: a temporary one
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
-fn parse() -> Result<Options, String> {
-    let mut options = Options {
-        kills: 50,
-        seed: u64::from(std::process::id()),
-        data: None,
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
-        match argument.as_str() {
-            "--kills" => options.kills = value()?.parse().map_err(|_| "--kills needs a number")?,
-            "--seed" => options.seed = value()?.parse().map_err(|_| "--seed needs a number")?,
-            "--data" => options.data = Some(value()?.into()),
-            other => return Err(format!("unknown argument {other}")),
-        }
-    }
-    Ok(options)
-}
-
 fn main() -> ExitCode {
-    let options = match parse() {
-        Ok(options) => options,
-        Err(error) => {
-            eprintln!("kill-loop: {error}\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    println!("kill-loop: {} kills, seed {}", options.kills, options.seed);
+    let options = Options::parse();
+    let seed = options.seed.unwrap_or_else(|| u64::from(std::process::id()));
+    println!("kill-loop: {} kills, seed {}", options.kills, seed);
     let own = tempfile::tempdir().expect("a temporary directory");
     let data = options.data.clone().unwrap_or_else(|| own.path().join("data"));
     let mut total = Total::default();
-    let mut prng = Prng::new(options.seed);
+    let mut prng = Prng::new(seed);
     let mut bodies = 0;
     for round in 1..=options.kills {
         let mut scene = Scene::beginning_at(200_000, bodies);

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
 use std::time::Instant;
 
+use clap::Parser;
+use holdfast_tests::options::{mutant_named, number};
 use holdfast_tests::workspace;
 use mutant::Mutant;
 
@@ -13,27 +15,21 @@ const RUNS_MAX: u64 = 1_000;
 /// What a build says that must not have them.
 const REFUSAL: &str = "must not get into a release build";
 
-const USAGE: &str = "\
-Usage: mutants [--runs N] [NAME…]
-
-Builds the simulation with the deliberate faults of the shipped code and runs it with each, or with
-those named, until a promise breaks. Exit code: 0 each was noticed, 1 one survived, 2 wrong usage.";
+/// Builds the simulation with the deliberate faults of the shipped code and runs it with each, or with those named, until a promise breaks.
+///
+/// Exit code: 0 each was noticed, 1 one survived, 2 wrong usage.
+#[derive(Parser)]
+struct Options {
+    /// Simulated runs that a fault may survive at most
+    #[arg(long, value_name = "N", value_parser = number, default_value_t = RUNS_MAX)]
+    runs: u64,
+    /// Those alone
+    #[arg(value_name = "NAME", value_parser = mutant_named)]
+    mutants: Vec<Mutant>,
+}
 
 fn main() -> ExitCode {
-    let (mut runs, mut wanted) = (RUNS_MAX, Vec::new());
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--runs" => match arguments.next().and_then(|value| value.parse().ok()) {
-                Some(value) => runs = value,
-                None => return usage("--runs needs a number"),
-            },
-            name => match Mutant::ALL.iter().find(|mutant| mutant.name() == name) {
-                Some(mutant) => wanted.push(*mutant),
-                None => return usage(&format!("there is no mutant {name}")),
-            },
-        }
-    }
+    let Options { runs, mutants: wanted } = Options::parse();
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| workspace().join("target"), PathBuf::from)
         .join("mutants");
@@ -90,11 +86,6 @@ fn main() -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
-}
-
-fn usage(error: &str) -> ExitCode {
-    eprintln!("mutants: {error}\n{USAGE}");
-    ExitCode::from(2)
 }
 
 /// Runs the simulation with one fault, and says what came of it.

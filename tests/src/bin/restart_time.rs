@@ -10,63 +10,38 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use holdfast_tests::process::{Broker, Launch, holdfast};
-
-const USAGE: &str = "\
-Usage: restart-time [--messages N] [--bytes N] [--destinations N] [--rounds N] [--data DIR]
-
-Fills a broker with N messages (default 1000000) of N bytes (default 200) over N queues (default: once 1, once 1000), ends it with SIGKILL and by a clean stop, and prints for both
-the median time from exec to serving over some rounds (default 5), with the size of the journal, the processor time until then (which another load on the machine changes least) and the
-memory that is resident then.
-The binary is what HOLDFAST_BIN names, else it is built with this program's profile: use --profile quick or --release.
-Exit code: 0 measured, 2 wrong usage.";
+use clap::Parser;
+use holdfast_tests::options::count;
+use holdfast_tests::process::{Launch, holdfast, processor_time, resident_bytes};
 
 /// Messages between two receipts.
-const MESSAGES_PER_RECEIPT: u64 = 10_000;
+const MESSAGES_PER_RECEIPT: usize = 10_000;
 
+/// Fills a broker with messages, ends it with SIGKILL and by a clean stop, and prints for both the median time from exec to serving, with the size of the journal, the processor time until then
+/// (which another load on the machine changes least) and the memory that is resident then.
+///
+/// The binary is what HOLDFAST_BIN names, else it is built with this program's profile: use --profile quick or --release. Exit code: 0 measured, 2 wrong usage.
+#[derive(Parser)]
 struct Options {
-    messages: u64,
+    /// How many wait
+    #[arg(long, value_name = "N", value_parser = count, default_value = "1000000")]
+    messages: usize,
+    /// Length of a body
+    #[arg(long, value_name = "N", value_parser = count, default_value = "200")]
     bytes: usize,
-    destinations: Vec<u64>,
+    /// Over so many queues; several: one measurement after the other
+    #[arg(long, value_name = "N", value_parser = count, value_delimiter = ',', default_value = "1,1000")]
+    destinations: Vec<usize>,
+    /// Starts of which the median is taken
+    #[arg(long, value_name = "N", value_parser = count, default_value = "5")]
     rounds: usize,
+    /// Where the data directories are made; without it: in a temporary one
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
-fn parse() -> Result<Options, String> {
-    let mut options = Options {
-        messages: 1_000_000,
-        bytes: 200,
-        destinations: vec![1, 1000],
-        rounds: 5,
-        data: None,
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
-        let number = |text: String| {
-            let number = text.parse::<u64>().ok().filter(|number| *number > 0);
-            number.ok_or(format!("{text} is no number above 0"))
-        };
-        match argument.as_str() {
-            "--messages" => options.messages = number(value()?)?,
-            "--bytes" => options.bytes = number(value()?)? as usize,
-            "--destinations" => options.destinations = vec![number(value()?)?],
-            "--rounds" => options.rounds = number(value()?)? as usize,
-            "--data" => options.data = Some(value()?.into()),
-            other => return Err(format!("unknown argument {other}")),
-        }
-    }
-    Ok(options)
-}
-
 fn main() -> ExitCode {
-    let options = match parse() {
-        Ok(options) => options,
-        Err(error) => {
-            eprintln!("restart-time: {error}\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
+    let options = Options::parse();
     let own = tempfile::tempdir().expect("a temporary directory");
     let root = options.data.clone().unwrap_or_else(|| own.path().to_path_buf());
     println!("binary: {}", holdfast().display());
@@ -98,7 +73,7 @@ enum End {
     Stop,
 }
 
-fn measure(options: &Options, root: &Path, destinations: u64, end: End) {
+fn measure(options: &Options, root: &Path, destinations: usize, end: End) {
     let filled = root.join("filled");
     remove(&filled);
     let mut broker = Launch::new(&filled).start();
@@ -126,8 +101,8 @@ fn measure(options: &Options, root: &Path, destinations: u64, end: End) {
         let address = broker.stomp();
         drop(connect(address));
         times.push(begun.elapsed());
-        processor.push(processor_time(&broker));
-        resident.push(resident_bytes(&broker));
+        processor.push(processor_time(broker.pid()));
+        resident.push(resident_bytes(broker.pid()));
         broker.kill();
         remove(&copy);
     }
@@ -172,7 +147,7 @@ fn wait_for(stream: &mut TcpStream, text: &str) {
     }
 }
 
-fn fill(address: SocketAddr, options: &Options, destinations: u64) {
+fn fill(address: SocketAddr, options: &Options, destinations: usize) {
     let mut stream = connect(address);
     let body = "x".repeat(options.bytes);
     let mut frames = String::new();
@@ -191,26 +166,6 @@ fn fill(address: SocketAddr, options: &Options, destinations: u64) {
             wait_for(&mut stream, &format!("receipt-id:r{number}\n"));
         }
     }
-}
-
-/// What all threads of the broker have used since its exec.
-fn processor_time(broker: &Broker) -> Duration {
-    let threads = fs::read_dir(format!("/proc/{}/task", broker.pid())).expect("the broker runs");
-    let used = threads.map(|thread| {
-        let schedule = thread.map(|thread| fs::read_to_string(thread.path().join("schedstat")));
-        // A thread may end meanwhile.
-        let text = schedule.ok().and_then(Result::ok).unwrap_or_default();
-        let nanoseconds = text.split(' ').next().and_then(|used| used.parse().ok());
-        Duration::from_nanos(nanoseconds.unwrap_or(0))
-    });
-    used.sum()
-}
-
-fn resident_bytes(broker: &Broker) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", broker.pid())).expect("the broker runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kilobytes.expect("every process has a resident set") << 10
 }
 
 fn remove(directory: &Path) {

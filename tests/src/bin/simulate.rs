@@ -6,27 +6,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use clap::Parser;
+use holdfast_tests::options::{count, hours, mutant_named, number};
 use holdfast_tests::simulation::{self, exhaustive};
 use mutant::Mutant;
 use simulated::Coverage;
-
-const USAGE: &str = "\
-Usage: simulate [--seed N [--trace]] [--runs N] [--from N] [--hours H] [--jobs N] [--failures N] [--brief] [--mutant NAME] [--exhaustive]
-
-Runs the shipped node over a simulated machine.
-
-  --seed N      one run; prints what it came to
-  --trace       with --seed: prints what happens, as it happens
-  --runs N      so many runs, seeds from --from on (default 1000)
-  --from N      the first seed (default 1)
-  --hours H     runs for so long, however many that is
-  --jobs N      threads (default: the machine's)
-  --failures N  stop after so many failing seeds (default 20)
-  --brief       no table of what was met
-  --mutant NAME with a deliberate fault, in a build that has them
-  --exhaustive  every crash of one fixed workload
-
-Exit code: 0 all is well, 1 a promise was broken, 2 wrong usage.";
 
 /// What clients must have done in a run for it to count.
 const OPERATIONS_MIN: u64 = 200;
@@ -34,70 +18,52 @@ const OPERATIONS_MIN: u64 = 200;
 /// Failing seeds after which it is mostly pointless to go on.
 const FAILURES_MAX: usize = 20;
 
+/// Runs the shipped node over a simulated machine.
+///
+/// Exit code: 0 all is well, 1 a promise was broken, 2 wrong usage.
+#[derive(Parser)]
 struct Options {
+    /// One run; prints what it came to
+    #[arg(long, value_name = "N", value_parser = number)]
     seed: Option<u64>,
+    /// With --seed: prints what happens, as it happens
+    #[arg(long, requires = "seed")]
     trace: bool,
+    /// So many runs, seeds from --from on
+    #[arg(long, value_name = "N", value_parser = number, default_value = "1000")]
     runs: u64,
+    /// The first seed
+    #[arg(long, value_name = "N", value_parser = number, default_value = "1")]
     from: u64,
-    hours: Option<f64>,
-    jobs: usize,
+    /// Runs for so long, however many that is
+    #[arg(long, value_name = "H", value_parser = hours)]
+    hours: Option<Duration>,
+    /// Threads; without it: the machine's
+    #[arg(long, value_name = "N", value_parser = count)]
+    jobs: Option<usize>,
+    /// Stop after so many failing seeds
+    #[arg(long, value_name = "N", value_parser = count, default_value_t = FAILURES_MAX)]
     failures: usize,
+    /// No table of what was met
+    #[arg(long)]
     brief: bool,
+    /// With a deliberate fault, in a build that has them
+    #[arg(long, value_name = "NAME", value_parser = mutant_named)]
     mutant: Option<Mutant>,
+    /// Every crash of one fixed workload
+    #[arg(long)]
     exhaustive: bool,
 }
 
-fn parse() -> Result<Options, String> {
-    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut options = Options {
-        seed: None,
-        trace: false,
-        runs: 1000,
-        from: 1,
-        hours: None,
-        jobs,
-        failures: FAILURES_MAX,
-        brief: false,
-        mutant: None,
-        exhaustive: false,
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
-        let number = |text: String| {
-            text.replace('_', "")
-                .parse::<u64>()
-                .map_err(|_| format!("{text} is no number"))
-        };
-        match argument.as_str() {
-            "--seed" => options.seed = Some(number(value()?)?),
-            "--runs" => options.runs = number(value()?)?,
-            "--from" => options.from = number(value()?)?,
-            "--jobs" => options.jobs = number(value()?)?.clamp(1, 1024) as usize,
-            "--failures" => options.failures = number(value()?)?.clamp(1, 1_000_000) as usize,
-            "--hours" => options.hours = Some(value()?.parse().map_err(|_| "--hours needs a number".to_owned())?),
-            "--trace" => options.trace = true,
-            "--brief" => options.brief = true,
-            "--mutant" => {
-                let name = value()?;
-                let known = Mutant::ALL.iter().find(|mutant| mutant.name() == name);
-                options.mutant = Some(*known.ok_or(format!("there is no mutant {name}"))?);
-            }
-            "--exhaustive" => options.exhaustive = true,
-            other => return Err(format!("unknown argument {other}")),
-        }
+impl Options {
+    fn jobs(&self) -> usize {
+        let machine = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.jobs.unwrap_or_else(machine)
     }
-    Ok(options)
 }
 
 fn main() -> ExitCode {
-    let options = match parse() {
-        Ok(options) => options,
-        Err(error) => {
-            eprintln!("simulate: {error}\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
+    let options = Options::parse();
     if let Some(mutant) = options.mutant
         && !mutant.choose()
     {
@@ -143,11 +109,9 @@ fn run_many(options: &Options) -> bool {
     let next = AtomicU64::new(options.from);
     let enough = AtomicBool::new(false);
     let total = Mutex::new(Total::default());
-    let until = options
-        .hours
-        .map(|hours| started + Duration::from_secs_f64(hours * 3600.0));
+    let until = options.hours.map(|hours| started + hours);
     std::thread::scope(|scope| {
-        for _ in 0..options.jobs {
+        for _ in 0..options.jobs() {
             scope.spawn(|| work(options, &next, &enough, until, &total));
         }
     });
@@ -213,7 +177,7 @@ fn work(options: &Options, next: &AtomicU64, enough: &AtomicBool, until: Option<
 
 fn run_exhaustive(options: &Options) -> bool {
     let (started, cpu_before) = (Instant::now(), cpu_time());
-    let report = exhaustive::run(options.jobs);
+    let report = exhaustive::run(options.jobs());
     for failure in report.failures.iter().take(options.failures) {
         println!("FAILED: {failure}");
     }
