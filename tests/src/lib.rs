@@ -7,11 +7,13 @@
 //! | [`simulation`] | the shipped node over a simulated machine, from a seed |
 //! | [`process`] | real processes of the shipped binary, and what is done to them |
 //! | [`ledger`] | the committed table of simulated runs |
+//! | [`enemies`] | clients and machines that do their worst to such a process |
 //! | [`options`] | values of options of this package's programs |
 //!
 //! docs/testing.md says how they are run, docs/guarantees.md which promise rests on which of them.
 #![forbid(unsafe_code)]
 
+pub mod enemies;
 pub mod history;
 pub mod ledger;
 pub mod options;

@@ -149,7 +149,7 @@ fn where_open_files_are_few_the_journal_keeps_its_own_and_clients_are_refused() 
     let own = tempfile::tempdir().expect("a temporary directory");
     let data = own.path().join("data");
     let mut launch = Launch {
-        open_files: Some(128),
+        before: Some("ulimit -n 128".into()),
         ..Launch::small(&data)
     };
     if is_root() {

@@ -27,7 +27,7 @@ pub use clients::{
     SubscriptionsRequest,
 };
 pub use moves::{DeadLetter, DeadLettersAnswer, DeadLettersRequest, Left, MoveRequest, MoveStatus};
-pub use query::parse_destination;
+pub use query::{parameters, parse_destination};
 pub use respond::{BrowseAnswer, DestinationsAnswer, ErrorAnswer};
 pub use server::{REQUEST_BYTES_MAX, serve};
 pub use status_text::{bytes_text, duration_text, status_text};

@@ -7,7 +7,7 @@ use message::{Destination, EXCERPT_CHARS_MAX, Kind, excerpt};
 use super::broker_view::{Refused, RefusedKind};
 
 /// Parameters of a query string, decoded; the last one of a name wins.
-pub(super) fn parameters(query: Option<&str>) -> Result<BTreeMap<String, String>, Refused> {
+pub fn parameters(query: Option<&str>) -> Result<BTreeMap<String, String>, Refused> {
     let mut parameters = BTreeMap::new();
     for pair in query.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -116,6 +116,11 @@ impl AdminClient {
         self.call(Method::POST, path, order.to_string(), ORDER_WITHIN)
     }
 
+    /// DELETE of a destination.
+    pub(super) fn delete_destination<T: DeserializeOwned>(&self, name: &str) -> Result<T, Failure> {
+        self.delete(&format!("/api/destinations?name={}", encode(name)))
+    }
+
     /// DELETE of what the path names.
     pub(super) fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.call(Method::DELETE, path, String::new(), ORDER_WITHIN)

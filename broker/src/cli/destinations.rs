@@ -41,9 +41,7 @@ pub(super) fn run(command: &DestinationsCommand, output: &Output) -> Result<(), 
         DestinationsCommand::Move(arguments) => moves::move_messages(arguments, output),
         DestinationsCommand::Delete(one) => {
             let (client, name) = prepare(one)?;
-            let deleted: Deleted = while_watching(client, &name, output, |client| {
-                client.delete(&format!("/api/destinations?name={}", encode(&name)))
-            })?;
+            let deleted: Deleted = while_watching(client, &name, output, |client| client.delete_destination(&name))?;
             let with = match deleted.messages {
                 0 => String::new(),
                 count => format!(" with {}", messages(count)),

@@ -61,23 +61,14 @@ pub fn load(sources: &Sources) -> Result<Effective, Problems> {
         };
         loading.set(setting.key, &raw, Origin::Flag(format!("--{}", setting.flag())));
     }
-    if loading.problems.is_empty() {
-        for (key, text) in rules::broken(&loading.config) {
-            let origin = loading.origins.get(key).cloned().unwrap_or(Origin::Default);
-            loading.problems.push(Problem {
-                origin,
-                text: format!("`{key}` {text}"),
-            });
-        }
-    }
-    match loading.problems.is_empty() {
-        true => Ok(Effective {
-            config: loading.config,
-            origins: loading.origins,
-            warnings: loading.warnings,
-        }),
-        false => Err(Problems(loading.problems)),
-    }
+    loading.finish()
+}
+
+/// What a configuration file with this text says, by itself; `path` is for messages only.
+pub fn read_text(path: &str, text: &str) -> Result<Effective, Problems> {
+    let mut loading = Loading::default();
+    loading.text(path, text);
+    loading.finish()
 }
 
 impl Effective {
@@ -146,20 +137,43 @@ impl Loading {
             false => std::fs::read_to_string(path),
         });
         match read {
-            Ok(text) => {
-                let (entries, problems) = file::read(&shown, &text);
-                self.problems.extend(problems);
-                for entry in entries {
-                    self.set(entry.setting.key, &entry.raw, entry.origin);
-                }
-                self.problems.sort_by_key(|problem| match problem.origin {
-                    Origin::File { line, column, .. } => (line, column),
-                    Origin::Default | Origin::Variable(_) | Origin::Flag(_) => (0, 0),
-                });
-            }
+            Ok(text) => self.text(&shown, &text),
             Err(error) => self.problems.push(whole_file(format!(
                 "the configuration file {shown} cannot be read: {error}"
             ))),
+        }
+    }
+
+    fn text(&mut self, path: &str, text: &str) {
+        let (entries, problems) = file::read(path, text);
+        self.problems.extend(problems);
+        for entry in entries {
+            self.set(entry.setting.key, &entry.raw, entry.origin);
+        }
+        self.problems.sort_by_key(|problem| match problem.origin {
+            Origin::File { line, column, .. } => (line, column),
+            Origin::Default | Origin::Variable(_) | Origin::Flag(_) => (0, 0),
+        });
+    }
+
+    /// The configuration, if nothing is wrong with any value and the values go together.
+    fn finish(mut self) -> Result<Effective, Problems> {
+        if self.problems.is_empty() {
+            for (key, text) in rules::broken(&self.config) {
+                let origin = self.origins.get(key).cloned().unwrap_or(Origin::Default);
+                self.problems.push(Problem {
+                    origin,
+                    text: format!("`{key}` {text}"),
+                });
+            }
+        }
+        match self.problems.is_empty() {
+            true => Ok(Effective {
+                config: self.config,
+                origins: self.origins,
+                warnings: self.warnings,
+            }),
+            false => Err(Problems(self.problems)),
         }
     }
 

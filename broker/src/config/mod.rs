@@ -19,7 +19,7 @@ mod suggestion;
 mod values;
 
 pub use declaration::{Raw, Setting, Shape};
-pub use effective::{Effective, FlagValue, Sources, load};
+pub use effective::{Effective, FlagValue, Sources, load, read_text};
 pub use problem::{Origin, Problem, Problems};
 pub use reference::markdown;
 pub use settings::{Config, SETTINGS};

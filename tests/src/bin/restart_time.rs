@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use holdfast_tests::options::count;
-use holdfast_tests::process::{Broker, Launch, holdfast};
+use holdfast_tests::process::{Launch, holdfast, processor_time, resident_bytes};
 
 /// Messages between two receipts.
 const MESSAGES_PER_RECEIPT: usize = 10_000;
@@ -101,8 +101,8 @@ fn measure(options: &Options, root: &Path, destinations: usize, end: End) {
         let address = broker.stomp();
         drop(connect(address));
         times.push(begun.elapsed());
-        processor.push(processor_time(&broker));
-        resident.push(resident_bytes(&broker));
+        processor.push(processor_time(broker.pid()));
+        resident.push(resident_bytes(broker.pid()));
         broker.kill();
         remove(&copy);
     }
@@ -166,26 +166,6 @@ fn fill(address: SocketAddr, options: &Options, destinations: usize) {
             wait_for(&mut stream, &format!("receipt-id:r{number}\n"));
         }
     }
-}
-
-/// What all threads of the broker have used since its exec.
-fn processor_time(broker: &Broker) -> Duration {
-    let threads = fs::read_dir(format!("/proc/{}/task", broker.pid())).expect("the broker runs");
-    let used = threads.map(|thread| {
-        let schedule = thread.map(|thread| fs::read_to_string(thread.path().join("schedstat")));
-        // A thread may end meanwhile.
-        let text = schedule.ok().and_then(Result::ok).unwrap_or_default();
-        let nanoseconds = text.split(' ').next().and_then(|used| used.parse().ok());
-        Duration::from_nanos(nanoseconds.unwrap_or(0))
-    });
-    used.sum()
-}
-
-fn resident_bytes(broker: &Broker) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", broker.pid())).expect("the broker runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kilobytes.expect("every process has a resident set") << 10
 }
 
 fn remove(directory: &Path) {

@@ -1,11 +1,13 @@
 //! One broker process.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -18,6 +20,22 @@ const LEADS_WITHIN: Duration = Duration::from_secs(60);
 
 /// A process that does not end by then after it was asked to hangs.
 const ENDS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Brokers of this process that have not ended.
+static STARTED: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+fn started() -> MutexGuard<'static, BTreeSet<u32>> {
+    // A set of numbers is whole whenever a thread that held it panicked.
+    STARTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Kills every broker that this process started: for its end by a panic that does not unwind.
+pub fn kill_started() {
+    for pid in started().iter() {
+        // One that has just ended need not be killed.
+        let _ = kill(Pid::from_raw(*pid as i32), Signal::SIGKILL);
+    }
+}
 
 /// How a broker is started.
 #[derive(Clone, Debug)]
@@ -32,8 +50,8 @@ pub struct Launch {
     pub admin: String,
     /// A user's id and group to run as, if not this one's.
     pub user: Option<u32>,
-    /// The limit of open files, if not this process's.
-    pub open_files: Option<u32>,
+    /// What a shell does before it becomes the broker, such as `ulimit -n 200`.
+    pub before: Option<String>,
 }
 
 impl Launch {
@@ -45,7 +63,7 @@ impl Launch {
             listen: "stomp://127.0.0.1:0".into(),
             admin: "127.0.0.1:0".into(),
             user: None,
-            open_files: None,
+            before: None,
         }
     }
 
@@ -72,17 +90,23 @@ impl Launch {
         self
     }
 
+    /// A shell does this before it becomes the broker; if it fails there is none.
+    pub fn before(mut self, command: &str) -> Launch {
+        self.before = Some(command.to_owned());
+        self
+    }
+
     /// Starts the process; it may not lead yet.
     ///
     /// # Panics
     /// If the binary does not start.
     pub fn start(&self) -> Broker {
-        let mut command = match self.open_files {
+        let mut command = match &self.before {
             None => Command::new(holdfast()),
-            Some(limit) => {
+            Some(before) => {
                 let mut shell = Command::new("sh");
-                shell.arg("-c").arg("ulimit -n \"$0\" && exec \"$@\"");
-                shell.arg(limit.to_string()).arg(holdfast());
+                shell.args(["-c", &format!("set -e; {before}; exec \"$0\" \"$@\"")]);
+                shell.arg(holdfast());
                 shell
             }
         };
@@ -107,6 +131,7 @@ impl Launch {
             std::os::unix::process::CommandExt::gid(&mut command, user);
         }
         let mut child = command.spawn().expect("the broker's binary starts");
+        started().insert(child.id());
         let stderr = child.stderr.take().expect("it is piped");
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -308,6 +333,8 @@ impl Broker {
     }
 
     fn reap(mut self) -> Ended {
+        // Its number may be another's as soon as it is waited for.
+        started().remove(&self.child.id());
         let status: ExitStatus = self.child.wait().expect("it is ours");
         self.ended = true;
         self.log.extend(self.lines.iter());
@@ -332,6 +359,7 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         if !self.ended {
+            started().remove(&self.child.id());
             let _ = self.child.kill();
             let _ = self.child.wait();
         }

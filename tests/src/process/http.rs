@@ -18,13 +18,25 @@ pub struct Response {
 /// # Errors
 /// What the connection came to.
 pub fn get(address: SocketAddr, path: &str) -> std::io::Result<Response> {
-    let limit = Duration::from_secs(10);
+    ask(address, &format!("GET {path}"), "", Duration::from_secs(10))
+}
+
+/// Orders with POST; an order may take minutes.
+///
+/// # Errors
+/// What the connection came to.
+pub fn post(address: SocketAddr, path: &str, json: &str) -> std::io::Result<Response> {
+    ask(address, &format!("POST {path}"), json, Duration::from_secs(300))
+}
+
+fn ask(address: SocketAddr, what: &str, body: &str, limit: Duration) -> std::io::Result<Response> {
     let mut stream = TcpStream::connect_timeout(&address, limit)?;
     stream.set_read_timeout(Some(limit))?;
     stream.set_write_timeout(Some(limit))?;
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+        "{what} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
     )?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;

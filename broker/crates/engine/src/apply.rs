@@ -300,6 +300,9 @@ impl Engine {
         place: Place,
         confirmed: Sequence,
     ) -> Result<(), Inconsistent> {
+        if sent.number > MessageNumber::RECORDED_MAX {
+            return Err(wrong(sent.destination, sent.number, "no epoch gives such a number"));
+        }
         let entry = Entry {
             number: sent.number,
             place,

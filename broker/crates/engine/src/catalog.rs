@@ -135,7 +135,7 @@ impl Engine {
         }
         self.newest = Sequence(reader.u64()?);
         let next_object = reader.u32()?;
-        self.highest = reader.number()?;
+        self.highest = recordable(reader.number()?)?;
         let objects = reader.list(24, |reader| {
             let id = reader.object()?;
             let definition = Definition::decode(reader)?;
@@ -199,7 +199,7 @@ impl Engine {
                     .get_mut(&object)
                     .ok_or(Malformed("page: of an unknown object"))?;
                 let last = page.entries.last().map_or(MessageNumber(0), |entry| entry.number);
-                self.highest = self.highest.max(last);
+                self.highest = self.highest.max(recordable(last)?);
                 queue
                     .backlog
                     .restore(priority, ordinal, page, reference)
@@ -222,6 +222,14 @@ impl Engine {
                 Err(Malformed("checkpoint: a piece is not what its name says"))
             }
         }
+    }
+}
+
+/// Refuses a number behind which there may be none for the messages to come.
+fn recordable(number: MessageNumber) -> Result<MessageNumber, Malformed> {
+    match number <= MessageNumber::RECORDED_MAX {
+        true => Ok(number),
+        false => Err(Malformed("checkpoint: a message's number that no epoch gives")),
     }
 }
 

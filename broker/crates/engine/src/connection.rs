@@ -11,6 +11,7 @@ use message::{
 use mutant::Mutant;
 use record::ObjectId;
 
+use crate::apply::FIRST_TEMPORARY;
 use crate::effect::Effect;
 use crate::engine::{Engine, illegal};
 use crate::flow::Backlog;
@@ -147,11 +148,7 @@ impl Engine {
             self.effects.refused(connection, request, Sequence::NONE, refusal);
             return;
         }
-        let object = ObjectId(self.next_temporary);
-        self.next_temporary = self
-            .next_temporary
-            .checked_add(1)
-            .expect("2^31 temporary destinations in one epoch");
+        let object = self.take_temporary();
         self.names.insert(destination.clone(), object);
         if destination.kind.is_queue() {
             let role = Role::Temporary(destination.clone(), connection);
@@ -168,6 +165,17 @@ impl Engine {
         }
         self.attach_waiting(destination, object);
         self.effects.done(connection, request, Sequence::NONE);
+    }
+
+    /// A number for a temporary destination. After 2^31 of them they begin anew: those in use are few, and nothing refers to one that was dropped so long ago.
+    fn take_temporary(&mut self) -> ObjectId {
+        loop {
+            let object = ObjectId(self.next_temporary);
+            self.next_temporary = self.next_temporary.checked_add(1).unwrap_or(FIRST_TEMPORARY);
+            if !self.queues.contains_key(&object) && !self.topics.contains_key(&object) {
+                return object;
+            }
+        }
     }
 
     /// Ends a temporary destination, at its owner's wish.
@@ -260,4 +268,29 @@ pub(crate) fn still_used(destination: &Destination, consumer: ConsumerId) -> Str
         "Destination: {destination:#} still has an active subscription: consumer {} of connection {}",
         consumer.number, consumer.connection.0
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use message::Epoch;
+
+    use super::*;
+    use crate::settings::Settings;
+
+    #[test]
+    fn numbers_of_temporary_destinations_begin_anew_and_pass_over_those_in_use() {
+        let mut engine = Engine::new(Settings::default(), Epoch(1));
+        let owner = ConnectionId(1);
+        engine.connect(owner);
+        let create = |engine: &mut Engine, number: u32| {
+            let name = format!("ID:x:{number}");
+            let destination = Destination::new(message::Kind::TemporaryQueue, &name).expect("a good name");
+            engine.create_temporary(owner, None, &destination);
+            engine.names[&destination]
+        };
+        assert_eq!(create(&mut engine, 1), ObjectId(FIRST_TEMPORARY));
+        engine.next_temporary = u32::MAX;
+        assert_eq!(create(&mut engine, 2), ObjectId(u32::MAX));
+        assert_eq!(create(&mut engine, 3), ObjectId(FIRST_TEMPORARY + 1));
+    }
 }

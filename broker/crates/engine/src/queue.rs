@@ -85,7 +85,7 @@ pub(crate) struct Queue {
     /// The newest record that counted redeliveries.
     pub(crate) counted: Sequence,
     pub(crate) counters: Counters,
-    /// Connections that sent to it.
+    /// Connections that sent to it; not counted for temporary ones.
     pub(crate) producers: u64,
     pub(crate) browsers: u64,
     pub(crate) in_flight: BTreeSet<MessageNumber>,

@@ -141,7 +141,10 @@ impl Engine {
         let mut objects = Vec::with_capacity(destinations.len());
         for destination in destinations {
             let object = self.ensure(step, destination);
-            self.count_producer(connection, object);
+            // Who answers through temporary destinations sends to a new one each time: remembered, they would pile up for as long as its connection lasts.
+            if !destination.kind.is_temporary() {
+                self.count_producer(connection, object);
+            }
             objects.push(object);
         }
         Ok(objects)

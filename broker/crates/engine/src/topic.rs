@@ -21,7 +21,7 @@ pub(crate) struct Topic {
     /// Durable subscriptions.
     pub(crate) durables: BTreeSet<ObjectId>,
     pub(crate) counters: Counters,
-    /// Connections that sent to it.
+    /// Connections that sent to it; not counted for temporary ones.
     pub(crate) producers: u64,
 }
 

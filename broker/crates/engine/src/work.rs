@@ -77,8 +77,9 @@ impl Engine {
             step.spend(1);
             match work {
                 Work::Discard(mut backlog) => {
-                    step.spend(step.budget);
-                    if !backlog.discard() {
+                    let (spent, is_done) = backlog.discard();
+                    step.spend(spent);
+                    if !is_done {
                         self.work.push_back(Work::Discard(backlog));
                     }
                 }

@@ -58,10 +58,10 @@ impl FileStream {
 
     /// `length` bytes from `offset` on, which never falls from one call to the next; `None` if the file ends before.
     pub(crate) async fn get(&mut self, offset: u64, length: usize) -> Result<Option<Bytes>, DiskError> {
-        let end = offset + length as u64;
-        if end > self.length {
+        // What a file says of another's bytes may lie anywhere, also beyond what 64 bits count.
+        let Some(end) = offset.checked_add(length as u64).filter(|end| *end <= self.length) else {
             return Ok(None);
-        }
+        };
         self.drop_before(offset);
         while self
             .held

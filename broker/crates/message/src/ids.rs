@@ -41,6 +41,9 @@ impl fmt::Display for Sequence {
 pub struct MessageNumber(pub u64);
 
 impl MessageNumber {
+    /// The highest that a history may contain: the next epoch still has numbers to give.
+    pub const RECORDED_MAX: MessageNumber = MessageNumber(u64::MAX - (1 << 44));
+
     /// The first number that an epoch may give, if `above` was the highest that it recovered.
     pub fn first_of(epoch: Epoch, above: MessageNumber) -> MessageNumber {
         MessageNumber((u64::from(epoch.0) << 44).max(above.0 + 1))

@@ -64,6 +64,9 @@ fn what_comes_instead_of_connect_ends_the_connection_at_once() {
         (&b"SEND\ndestination:/queue/A\n\nx\0"[..], "Not connected."),
         (b"DISCONNECT\n\n\0", "Not connected."),
         (b"KEEPALIVE\n\n\0", "Not connected."),
+        // The same, however much of a frame with other faults came at once.
+        (b"SEND\nx:\xff\n\n\0", "Not connected."),
+        (b"SEND\nno colon\n\n\0", "Not connected."),
         // Known from its first line: nobody waits for the rest.
         (b"GET / HTTP/1.1\r\nHost: x\r\n", "Not connected."),
         (b"\x16\x03\x01\x02\x00", "The bytes are not a STOMP frame"),
@@ -76,6 +79,18 @@ fn what_comes_instead_of_connect_ends_the_connection_at_once() {
         assert!(it.session.is_closing());
         assert!(it.client("CONNECT\n\n").is_empty(), "bytes behind the end are ignored");
         assert_eq!(it.output(), "");
+    }
+}
+
+#[test]
+fn a_connect_with_odd_spaces_in_its_line_is_one_however_it_is_cut() {
+    for line in ["STOMP\u{b}", " CONNECT\u{c}", "CONNECT\u{a0}\r"] {
+        let bytes = frame(&format!("{line}\n\n"));
+        for piece in [1, 6, bytes.len()] {
+            let mut it = Conversation::new();
+            let commands: Vec<String> = bytes.chunks(piece).flat_map(|piece| it.client_bytes(piece)).collect();
+            assert_eq!(commands, ["#1 Connect None"], "{line:?} in pieces of {piece}");
+        }
     }
 }
 

@@ -160,7 +160,7 @@ fn find(arguments: &BenchArguments) -> Result<Found, Failure> {
 /// Deletes the run's destinations, which are empty by now.
 fn clean_up(admin: AdminClient, scenario: &Scenario) -> Result<(), Failure> {
     for destination in &scenario.destinations {
-        match admin.delete::<Deleted>(destination) {
+        match admin.delete_destination::<Deleted>(destination) {
             Ok(_) => {}
             // A topic, for one, may be gone with its last subscription.
             Err(failure) if failure.exit == Exit::Refused => {}

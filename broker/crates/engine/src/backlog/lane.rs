@@ -13,6 +13,9 @@ use record::{Entry, PAGE_ENTRIES_MAX, Page, PieceReference, Place};
 /// So many consumed entries at the front of a page are dropped together.
 const TRIM_AFTER: usize = 64;
 
+/// Messages that could be looked at while one page is freed.
+const DISCARDED_PAGE_COSTS: usize = 100;
+
 /// A waiting message as found.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
@@ -393,15 +396,17 @@ impl Lane {
         gone
     }
 
-    /// Forgets up to `count` pages and as many hundreds of other messages; `true` if nothing is left.
-    pub(crate) fn discard(&mut self, count: usize) -> bool {
-        self.pages.drain(..count.min(self.pages.len()));
-        for _ in 0..count * 100 {
+    /// Forgets one page and a hundred other messages at most; how many messages could have been looked at meanwhile, and whether nothing is left.
+    pub(crate) fn discard(&mut self) -> (usize, bool) {
+        let pages = self.pages.drain(..self.pages.len().min(1)).count();
+        let mut spent = pages * DISCARDED_PAGE_COSTS;
+        for _ in 0..100 {
             if self.volatile.pop_first().is_none() {
                 break;
             }
+            spent += 1;
         }
-        self.pages.is_empty() && self.volatile.is_empty()
+        (spent, self.pages.is_empty() && self.volatile.is_empty())
     }
 
     /// The pages for an image: ordinal, where it lies unchanged, content.

@@ -196,16 +196,17 @@ impl Backlog {
         self.lanes.iter().any(|lane| lane.has_stored_through(through))
     }
 
-    /// Forgets up to about 1 000 messages that nobody refers to any more; `true` if nothing is left.
-    pub(crate) fn discard(&mut self) -> bool {
-        let mut empty = true;
+    /// Forgets up to about 1 000 messages of each priority that nobody refers to any more. How many messages could have been looked at meanwhile, and whether nothing is left.
+    pub(crate) fn discard(&mut self) -> (usize, bool) {
+        let mut spent = 0;
         for lane in &mut self.lanes {
-            if !lane.discard(1) {
-                empty = false;
-                break;
+            let (lane_spent, is_empty) = lane.discard();
+            spent += lane_spent;
+            if !is_empty {
+                return (spent, false);
             }
         }
-        empty
+        (spent, true)
     }
 
     /// The lanes for an image, with their priorities.

@@ -179,3 +179,29 @@ fn a_pattern_looks_through_names_in_steps_and_is_answered_at_the_end() {
     let consumer = client.subscribe_with("A.>", |subscribe| subscribe.prefetch = 3000);
     assert_eq!(consumer.received().len(), 3000);
 }
+
+/// Each of them once took a step of its own: a client that made and dropped a few hundred at a time filled the memory with queues that waited to be freed.
+#[test]
+fn hundreds_of_dropped_queues_are_freed_in_one_step() {
+    let broker = Broker::new();
+    let owner = broker.client();
+    for number in 0..STEP_MESSAGES_MAX / 2 {
+        let name = format!("temp-queue:{number}");
+        owner.ask(Command::CreateTemporary {
+            destination: destination(&name),
+        });
+        owner.send_volatile(&name, "left");
+    }
+    {
+        let mut inner = broker.0.borrow_mut();
+        let inner = &mut *inner;
+        inner
+            .engine
+            .disconnect(EngineTime(inner.now), owner.id, &mut inner.store);
+    }
+    let is_idle = |broker: &Broker| {
+        let inner = broker.0.borrow();
+        inner.engine.next_timeout().unwrap().0 > inner.now
+    };
+    assert_eq!(steps(&broker, is_idle), 1);
+}

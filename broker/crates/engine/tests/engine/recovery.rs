@@ -150,6 +150,52 @@ fn a_record_that_cannot_follow_is_refused_with_object_and_number() {
 }
 
 #[test]
+fn a_message_number_behind_which_there_is_none_is_refused() {
+    use engine::{Engine, Settings};
+    use message::{Body, Destination, Epoch, Message, MessageNumber, Sequence};
+    use record::{Definition, ObjectId, Record, RecordPlace, Sent};
+    let replayed = |number: MessageNumber| {
+        let mut engine = Engine::new(Settings::default(), Epoch(2));
+        let (object, place) = (ObjectId(1), RecordPlace::default());
+        let created = Record::Created {
+            object,
+            definition: Definition::Queue { name: "Q".into() },
+        };
+        engine
+            .replay(Sequence(1), created, place, place.segment, &[])
+            .expect("an id that was not used");
+        let destination = Destination::queue("Q").expect("a good name");
+        let sent = Record::Sent(Sent {
+            destination: object,
+            number,
+            targets: vec![object],
+            duplicate_id: None,
+            time: 1,
+            message: std::sync::Arc::new(Message::new("m", destination, Body::default())),
+        });
+        let result = engine.replay(Sequence(2), sent, place, place.segment, &[(0, 1)]);
+        result.map(|()| engine)
+    };
+    let refused = replayed(MessageNumber(u64::MAX)).expect_err("nothing could follow");
+    assert_eq!(
+        refused.to_string(),
+        format!("object 1, message {}: no epoch gives such a number", u64::MAX)
+    );
+    let mut engine = replayed(MessageNumber::RECORDED_MAX).expect("the highest that an epoch gives");
+    engine.recovered(engine::EngineTime(1));
+    let mut catalog = engine.image().catalog.to_vec();
+    let restored =
+        |catalog: &[u8]| Engine::new(Settings::default(), Epoch(3)).restore(&catalog.to_vec().into(), Vec::new());
+    assert_eq!(restored(&catalog), Ok(()));
+    let at = 1 + 8 + 4;
+    catalog[at..at + 8].fill(0xff);
+    assert!(
+        restored(&catalog).is_err(),
+        "the catalog's highest number is the highest of all"
+    );
+}
+
+#[test]
 fn a_catalog_cut_or_changed_anywhere_never_panics() {
     use engine::{Engine, Settings};
     let broker = Broker::new();

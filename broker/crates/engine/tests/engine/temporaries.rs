@@ -87,3 +87,14 @@ fn a_checkpoint_knows_nothing_of_it() {
     assert_eq!(broker.0.borrow().engine.statistics().destinations, 1);
     assert_eq!(broker.contents("Q"), ["stays"]);
 }
+
+/// A server that answers each request through a temporary queue of its own would be remembered as the producer of each, for as long as its connection lasts.
+#[test]
+fn who_answers_through_a_temporary_queue_is_not_counted_among_its_producers() {
+    let broker = Broker::new();
+    let (asker, server) = (broker.client(), broker.client());
+    create(&asker, "temp-queue:X");
+    server.send("temp-queue:X", "reply");
+    let statistics = broker.statistics("temp-queue:X");
+    assert_eq!((statistics.messages, statistics.producers), (1, 0));
+}

@@ -21,6 +21,8 @@ const PIECE_BYTES_MIN: usize = 40;
 /// Of a piece that refers to one or two ranges of segments: room at first.
 const PIECE_BYTES_USUAL: usize = 48;
 const PIECES_HEADER_BYTES: usize = 16;
+/// Batches and records are counted from 1: a million a second for a quarter of a million years. Whoever goes on counting from here need not fear the end of 64 bits.
+const COUNT_MAX: u64 = u64::MAX / 2;
 
 const MAGIC: Field = Field::new("magic", 0, 4, "`HFCX`");
 const VERSION: Field = Field::new("version", 4, 1, "1");
@@ -234,6 +236,11 @@ impl Index {
         if (EPOCH.u32(bytes), NUMBER.u32(bytes)) != (name.epoch.0, name.number) {
             return Err(damage(EPOCH.offset, "the index is another checkpoint's"));
         }
+        for field in [THROUGH, START_BATCH, START_SEQUENCE] {
+            if field.u64(bytes) > COUNT_MAX {
+                return Err(damage(field.offset, "a number that no history reaches"));
+            }
+        }
         let malformed = |error: Malformed| damage(HEADER_BYTES, error.0);
         let (owners, piece_files, pieces, catalog) = tables(bytes).map_err(malformed)?;
         let summary = CheckpointSummary {
@@ -342,7 +349,8 @@ fn take_key(reader: &mut Reader<'_>) -> Result<PieceKey, Malformed> {
             priority,
             ordinal,
         }),
-        2 => Ok(PieceKey::Duplicates { object, ordinal }),
+        2 if priority == 0 => Ok(PieceKey::Duplicates { object, ordinal }),
+        2 => Err(Malformed("the index gives duplicate ids a priority")),
         _ => Err(Malformed("the index names a piece of an unknown kind")),
     }
 }

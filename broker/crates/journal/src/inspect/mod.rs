@@ -23,6 +23,9 @@ use crate::{CheckpointSummary, Damage, SegmentOwner, names};
 use references::References;
 use segments::Segments;
 
+/// Missing segments of an epoch that are named one by one. A number far from the others, in the name of a file or in what refers to files, must not make a row for each number between.
+const MISSING_NAMED_MAX: usize = 1000;
+
 /// What the claims and roots say.
 #[derive(Clone, Debug, Default)]
 pub struct Inspection {

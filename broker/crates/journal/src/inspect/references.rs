@@ -6,9 +6,9 @@ use platform::{DiskError, DiskErrorKind, Files};
 use record::{CheckpointName, PieceContent, Place, SegmentNumber, SegmentSet};
 
 use super::segments::Segments;
-use super::{Inspection, Row, Rows};
+use super::{Inspection, MISSING_NAMED_MAX, Row, Rows};
 use crate::reading::{Damaged, ReadError, read_message};
-use crate::{CheckpointError, Damage, Loaded, Owners, names, read_checkpoint};
+use crate::{CheckpointError, Damage, Loaded, Owners, SegmentOwner, names, read_checkpoint};
 
 /// Everything that is referred to.
 pub(super) struct References {
@@ -160,14 +160,34 @@ impl References {
         number >= self.from || self.referred.contains(number)
     }
 
+    /// The segments of an owner that a start may read: counted from range to range, for an owner may claim billions.
+    fn needed_of(&self, owner: &SegmentOwner) -> impl Iterator<Item = SegmentNumber> {
+        let (first, last, from) = (owner.first.0, owner.last.0, self.from.0);
+        let referred = self.referred.ranges().iter();
+        let referred = referred.flat_map(move |range| range.first.0.max(first)..=range.last.0.min(last));
+        let behind = first.max(from)..=last;
+        let before = referred.take_while(move |number| *number < from);
+        before.chain(behind).map(SegmentNumber)
+    }
+
     /// Tells of every segment that something needs and that does not exist.
     pub(super) fn missing(&self, inspection: &Inspection, segments: &Segments, rows: &mut Rows<'_>) {
         let newest = inspection.announced.keys().next_back();
         for owner in self.owners.iter() {
             let seal = inspection.sealed.iter().find(|seal| seal.epoch == owner.epoch);
-            for number in (owner.first.0..=owner.last.0).map(SegmentNumber) {
-                if !self.needs(number) || segments.length(owner.epoch, number).is_some() {
+            let mut told = 0;
+            for number in self.needed_of(owner) {
+                if segments.length(owner.epoch, number).is_some() {
                     continue;
+                }
+                told += 1;
+                if told > MISSING_NAMED_MAX {
+                    let what = format!(
+                        "this segment and others up to number {} do not exist: too many to name each",
+                        owner.last.0
+                    );
+                    rows.damage(names::segment(owner.epoch, number), 0, what);
+                    break;
                 }
                 let what = match seal {
                     _ if newest == Some(&owner.epoch) => {

@@ -8,8 +8,8 @@ use platform::{BLOCK_BYTES, Class, DiskError, Files};
 use record::{BatchPosition, EpochSeal, Nonce, Record, SegmentNumber};
 
 use super::references::References;
-use super::{Inspection, Row, Rows, Standing};
-use crate::format::{BatchHeader, Chunks, HEADER_BYTES, Seed};
+use super::{Inspection, MISSING_NAMED_MAX, Row, Rows, Standing};
+use crate::format::{BatchHeader, Chunks, HEADER_BYTES, NotAChunk, Seed};
 use crate::names;
 use crate::stream::FileStream;
 
@@ -41,6 +41,10 @@ struct EpochWalk<'a, 'b> {
     rows: &'a mut Rows<'b>,
     /// Number and checksum of the batch before, if the chain is not broken.
     before: Option<(u64, u32)>,
+    /// The sequence of the next record, if the chain is not broken.
+    next: Option<u64>,
+    /// Whether a record has begun since the chain did: before that, a chunk may go on with a record whose beginning is rightly gone.
+    begun: bool,
     /// Whether the log has ended: nothing after it counts.
     ended: bool,
     gaps: Vec<Gap>,
@@ -62,6 +66,14 @@ pub(super) async fn epoch(
         .confirmed
         .filter(|(owner, _)| *owner == epoch)
         .map(|(_, position)| position);
+    // Where no checkpoint is named, the first epoch that wrote anything begins with the first batch of all.
+    let first_of_all = inspection.named == [None, None]
+        && inspection
+            .announced
+            .values()
+            .next()
+            .is_some_and(|owner| owner.epoch == epoch)
+        && inspection.announced.get(&epoch).map(|owner| owner.first) == segments.first().copied();
     let mut walk = EpochWalk {
         epoch,
         seal,
@@ -69,24 +81,19 @@ pub(super) async fn epoch(
         with_records: inspection.with_records,
         nonces,
         rows,
-        before: None,
+        before: first_of_all.then_some((0, 0)),
+        next: first_of_all.then_some(1),
+        begun: false,
         ended: false,
         gaps: Vec::new(),
         unfinished: None,
     };
     let mut expected = segments.first().copied();
     for number in segments {
-        while let Some(missing) = expected.filter(|expected| expected < number) {
-            let file = names::segment(epoch, missing);
-            if references.needs(missing) && !walk.rows.damaged.contains(&file) {
-                let what = "the segments before and behind it exist, and this one does not";
-                walk.rows.damage(file, 0, what);
-            }
-            walk.before = None;
-            walk.unfinished = None;
-            expected = Some(SegmentNumber(missing.0 + 1));
+        if let Some(first) = expected.filter(|expected| expected < number) {
+            walk.missing_segments(references, first, *number);
         }
-        expected = Some(SegmentNumber(number.0 + 1));
+        expected = number.0.checked_add(1).map(SegmentNumber);
         walk.segment(files, Seed::of(nonce), *number).await?;
     }
     walk.reaches_what_was_confirmed();
@@ -94,6 +101,28 @@ pub(super) async fn epoch(
 }
 
 impl EpochWalk<'_, '_> {
+    /// The segments from `first` to the one before `behind` do not exist.
+    fn missing_segments(&mut self, references: &References, first: SegmentNumber, behind: SegmentNumber) {
+        self.before = None;
+        self.unfinished = None;
+        let last = SegmentNumber(behind.0 - 1);
+        if (last.0 - first.0) as usize >= MISSING_NAMED_MAX {
+            let what = format!(
+                "segments of this epoch exist before it and behind number {}, and none between",
+                last.0
+            );
+            self.rows.damage(names::segment(self.epoch, first), 0, what);
+            return;
+        }
+        for missing in (first.0..=last.0).map(SegmentNumber) {
+            let file = names::segment(self.epoch, missing);
+            if references.needs(missing) && !self.rows.damaged.contains(&file) {
+                let what = "the segments before and behind it exist, and this one does not";
+                self.rows.damage(file, 0, what);
+            }
+        }
+    }
+
     async fn segment(&mut self, files: &Files, seed: Seed, number: SegmentNumber) -> Result<(), DiskError> {
         let file = names::segment(self.epoch, number);
         let Some(mut stream) = FileStream::open(files, file.clone(), Class::Segment, 0).await? else {
@@ -140,6 +169,8 @@ impl EpochWalk<'_, '_> {
             let (Some(header), Some(batch)) = (header, whole) else {
                 if unused.is_none() && !over {
                     self.missing(&file, number, at);
+                    // As a start does, which looks for what was confirmed from this block on.
+                    header.iter().for_each(|header| self.evidence(header));
                 }
                 let written = block.iter().any(|byte| *byte != 0);
                 unused = unused.map_or(Some((at, written)), |(from, before)| Some((from, before || written)));
@@ -158,6 +189,15 @@ impl EpochWalk<'_, '_> {
         let length = stream.length();
         if unused.is_none() && !over {
             self.missing(&file, number, at);
+        }
+        // A file that was cut off within a block: what a header there says counts.
+        if let Some(rest) = stream
+            .get(at, (length.saturating_sub(at) as usize).min(BLOCK_BYTES))
+            .await?
+            && let Ok(header) = BatchHeader::read(&rest, seed)
+            && (header.epoch, header.segment, u64::from(header.offset)) == (self.epoch, number, at)
+        {
+            self.evidence(&header);
         }
         self.unused(&file, unused, length);
         // One may be a write that was torn.
@@ -225,7 +265,7 @@ impl EpochWalk<'_, '_> {
             return;
         }
         let number = match (self.before, self.seal) {
-            (Some((before, _)), _) => before + 1,
+            (Some((before, _)), _) => before.saturating_add(1),
             (None, None) => UNKNOWN,
             (None, Some(seal)) => {
                 if (segment, offset) < (seal.last, u64::from(seal.length)) {
@@ -260,19 +300,22 @@ impl EpochWalk<'_, '_> {
     fn evidence(&mut self, header: &BatchHeader) {
         let rows = &mut *self.rows;
         let gaps = self.gaps.len();
+        let heartbeat = self.confirmed.map_or(0, |position| position.batch);
         self.gaps.retain_mut(|gap| {
             if gap.number == UNKNOWN {
                 gap.number = header.number.saturating_sub(1);
             }
-            let open = gap.number > header.confirmed_through;
-            if !open {
-                let what = format!(
-                    "batch {} is not there whole, and a later batch says that it was confirmed",
-                    gap.number
-                );
-                rows.damage(gap.file.clone(), gap.offset, what);
-            }
-            open
+            let by = match gap.number {
+                number if number <= header.confirmed_through => "a later batch",
+                number if number <= heartbeat => "the heartbeat",
+                _ => return true,
+            };
+            let what = format!(
+                "batch {} is not there whole, and {by} says that it was confirmed",
+                gap.number
+            );
+            rows.damage(gap.file.clone(), gap.offset, what);
+            false
         });
         if self.gaps.len() < gaps {
             // The log did not end there.
@@ -283,9 +326,9 @@ impl EpochWalk<'_, '_> {
 
     fn batch(&mut self, file: &str, header: &BatchHeader, payload: Bytes) {
         let beyond = self.seal.is_some_and(|seal| header.number > seal.batch);
-        let chained = self
-            .before
-            .is_none_or(|(number, checksum)| header.number == number + 1 && header.previous_checksum == checksum);
+        let chained = self.before.is_none_or(|(number, checksum)| {
+            number.checked_add(1) == Some(header.number) && header.previous_checksum == checksum
+        });
         if !chained && !beyond && !self.ended {
             let what = format!(
                 "batch {} is whole, and does not continue batch {}",
@@ -325,42 +368,60 @@ impl EpochWalk<'_, '_> {
             let what = format!("the heartbeat names another batch {} than this", named.batch);
             self.rows.damage(file.to_owned(), header.offset.into(), what);
         }
+        if self.before.is_none() || !chained {
+            (self.next, self.begun) = (None, false);
+        }
         self.before = Some((header.number, header.checksum));
         self.records(file, header, &payload);
     }
 
     fn records(&mut self, file: &str, header: &BatchHeader, payload: &Bytes) {
         let mut next = header.first_sequence.0;
+        if let Some(expected) = self.next.filter(|expected| *expected != next) {
+            let what = format!(
+                "batch {}: its first record is {next}, and {expected} is the next",
+                header.number
+            );
+            self.rows.damage(file.to_owned(), header.offset.into(), what);
+            self.unfinished = None;
+        }
         for chunk in Chunks::of(payload) {
-            let (at, chunk, bytes) = match chunk {
-                Ok(chunk) => chunk,
-                Err(at) => {
-                    let offset = u64::from(header.offset) + (HEADER_BYTES + at.0) as u64;
-                    self.rows.damage(
-                        file.to_owned(),
-                        offset,
-                        "the batch is whole, and these bytes are no chunk",
-                    );
-                    return;
+            let (at, what) = match chunk {
+                Err(NotAChunk(at)) => (at, "the batch is whole, and these bytes are no chunk"),
+                Ok((at, chunk, _)) if chunk.first && self.unfinished.is_some() => {
+                    (at, "a record begins before the one before it ends")
+                }
+                Ok((at, chunk, _)) if !chunk.first && self.unfinished.is_none() && self.begun => {
+                    (at, "a record goes on that never began")
+                }
+                Ok((at, chunk, bytes)) => {
+                    if chunk.first {
+                        self.begun = true;
+                        next = next.saturating_add(1);
+                        self.unfinished = Some(Unfinished {
+                            file: file.to_owned(),
+                            offset: u64::from(header.offset) + (HEADER_BYTES + at) as u64,
+                            bytes: BytesMut::new(),
+                        });
+                    }
+                    if let Some(record) = &mut self.unfinished {
+                        record.bytes.extend_from_slice(&bytes);
+                    }
+                    if chunk.last
+                        && let Some(record) = self.unfinished.take()
+                    {
+                        self.record(record, Sequence(next.saturating_sub(1)));
+                    }
+                    continue;
                 }
             };
-            if chunk.first {
-                next += 1;
-                self.unfinished = Some(Unfinished {
-                    file: file.to_owned(),
-                    offset: u64::from(header.offset) + (HEADER_BYTES + at) as u64,
-                    bytes: BytesMut::new(),
-                });
-            }
-            if let Some(record) = &mut self.unfinished {
-                record.bytes.extend_from_slice(&bytes);
-            }
-            if chunk.last
-                && let Some(record) = self.unfinished.take()
-            {
-                self.record(record, Sequence(next - 1));
-            }
+            let offset = u64::from(header.offset) + (HEADER_BYTES + at) as u64;
+            self.rows.damage(file.to_owned(), offset, what);
+            // What comes behind it is no evidence of anything.
+            (self.next, self.begun, self.unfinished) = (None, false, None);
+            return;
         }
+        self.next = Some(next);
     }
 
     fn record(&mut self, record: Unfinished, sequence: Sequence) {

@@ -252,18 +252,19 @@ async fn missing_segment(
     owners: &Owners,
 ) -> Result<Option<Damage>, DiskError> {
     let listed: BTreeSet<String> = files.list(names::JOURNAL).await?.into_iter().collect();
-    let log = (summary.start.segment.0..end.0).map(SegmentNumber);
+    let log = owners.iter().flat_map(|owner| {
+        let first = owner.first.max(summary.start.segment);
+        (first.0..=owner.last.0)
+            .map(SegmentNumber)
+            .take_while(|number| *number < end)
+    });
     for number in summary.segments_before_start().chain(log) {
-        let owner = match owners.of(number) {
-            Some(owner) => owner,
-            None if number >= summary.start.segment => continue,
-            None => {
-                let what = format!(
-                    "it refers to segment {}, and nothing says which epoch wrote that [C6]",
-                    number.0
-                );
-                return Ok(Some(Damage::new(names::checkpoint(summary.name), 0, what)));
-            }
+        let Some(owner) = owners.of(number) else {
+            let what = format!(
+                "it refers to segment {}, and nothing says which epoch wrote that [C6]",
+                number.0
+            );
+            return Ok(Some(Damage::new(names::checkpoint(summary.name), 0, what)));
         };
         let path = names::segment(owner.epoch, number);
         if path

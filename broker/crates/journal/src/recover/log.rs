@@ -142,7 +142,7 @@ impl Predecessor {
 fn bytes_at_most(plan: &RecoveryPlan, start: &ReplayStart) -> u64 {
     let segments = |first: SegmentNumber, last: SegmentNumber| {
         let first = first.max(start.segment);
-        u64::from((last.0 + 1).saturating_sub(first.0)) * u64::from(SEGMENT_BYTES)
+        (u64::from(last.0) + 1).saturating_sub(first.0.into()) * u64::from(SEGMENT_BYTES)
     };
     let sealed = plan.sealed.iter().map(|seal| segments(seal.first, seal.last));
     let log = plan
@@ -261,7 +261,7 @@ impl Walk {
         let mut confirmed = heartbeat.map_or(0, |position| position.batch);
         let mut tail: VecDeque<TailBatch> = VecDeque::new();
         if let Some(position) = heartbeat
-            && position.batch + 1 == self.next_batch
+            && position.batch.checked_add(1) == Some(self.next_batch)
             && position.checksum != self.previous_checksum
         {
             return Err(other_batch(log, &position));

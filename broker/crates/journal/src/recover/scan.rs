@@ -25,7 +25,8 @@ pub(super) struct Behind {
     pub(super) missing: Option<SegmentNumber>,
 }
 
-/// Looks through every announced segment from `segment`, `offset` on. Stops at the first header that says batch `wanted` was confirmed.
+/// Looks through every announced segment from `segment`, `offset` on. Stops at the first header that says batch `wanted` was confirmed, and at the first segment that does not exist: that decides
+/// by itself, and a root may announce more than anybody could open.
 pub(super) async fn look_behind(
     files: &Files,
     log: &Predecessor,
@@ -40,8 +41,8 @@ pub(super) async fn look_behind(
         let mut at = if number == segment { u64::from(offset) } else { 0 };
         let path = names::segment(log.epoch, number);
         let Some(mut stream) = FileStream::open(files, path, Class::Segment, at).await? else {
-            behind.missing.get_or_insert(number);
-            continue;
+            behind.missing = Some(number);
+            break;
         };
         while at < stream.length() {
             let length = (STEP_BYTES as u64).min(stream.length() - at) as usize;

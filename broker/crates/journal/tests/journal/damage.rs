@@ -24,7 +24,7 @@ fn refused(result: Result<impl Sized, RecoveryError>) -> journal::Damage {
 }
 
 /// Five batches with one record each, then, after a second, the empty one that says so.
-fn written() -> Rig {
+pub(crate) fn written() -> Rig {
     let mut rig = Rig::new(SMALL);
     for _ in 0..5 {
         rig.append_message(100);
@@ -170,7 +170,7 @@ fn a_later_batch_shows_what_was_confirmed_even_if_only_its_header_is_whole() {
 }
 
 /// A batch that nobody wrote, put behind the log's end: what it says, and the seed of its checksums.
-fn forged(rig: &Rig, change: impl FnOnce(&mut BatchHeader), seed: Seed) -> (MemoryDisk, u32) {
+pub(crate) fn forged(rig: &Rig, change: impl FnOnce(&mut BatchHeader), seed: Seed) -> (MemoryDisk, u32) {
     let disk = rig.machine.disk.copy();
     let batches = batches(&disk, rig);
     let (segment, offset, newest) = *batches.last().expect("the log is not empty");

@@ -11,6 +11,8 @@ use message::Epoch;
 use record::{BatchPosition, SegmentNumber};
 
 use crate::checkpoints::{name, page, write};
+use crate::damage::{forged, written};
+use crate::impossible;
 use crate::rig::{BLOCK, Machine, MemoryDisk, Rig, SMALL, Start, nonce, taken_over};
 
 fn inspected(disk: &MemoryDisk, inspection: Inspection) -> (Totals, Vec<Row>) {
@@ -82,6 +84,67 @@ fn scene() -> Scene {
         sealed,
         newest,
     }
+}
+
+fn inspection_of(rig: &Rig) -> Inspection {
+    Inspection {
+        claims: BTreeMap::from([(Epoch(rig.epoch), nonce(rig.epoch))]),
+        announced: BTreeMap::from([(Epoch(rig.epoch), announced(rig))]),
+        ..Inspection::default()
+    }
+}
+
+#[test]
+fn a_whole_batch_whose_records_do_not_follow_is_found_as_a_start_finds_it() {
+    let rig = written();
+    let own = Seed::of(nonce(rig.epoch));
+    let (disk, _) = forged(&rig, |_| {}, own);
+    assert_eq!(damages(&inspected(&disk, inspection_of(&rig)).1), []);
+    let changes: [fn(&mut BatchHeader); 3] = [
+        |header| header.first_sequence.0 += 1,
+        |header| header.first_sequence.0 = 0,
+        |header| header.first_sequence.0 = u64::MAX,
+    ];
+    for change in changes {
+        let (disk, offset) = forged(&rig, change, own);
+        let (_, rows) = inspected(&disk, inspection_of(&rig));
+        let newest = rig.journal.confirmed_position().expect("all is confirmed");
+        let file = rig.segment_path(newest.segment.0);
+        assert_eq!(damages(&rows), [(file, u64::from(offset))]);
+    }
+}
+
+#[test]
+fn a_file_with_a_number_far_from_the_others_makes_one_row_for_all_between() {
+    let rig = written();
+    let disk = rig.machine.disk.copy();
+    disk.put(&rig.segment_path(u32::MAX), vec![0; BLOCK]);
+    let (_, rows) = inspected(&disk, inspection_of(&rig));
+    assert!(
+        damages(&rows).contains(&(rig.segment_path(rig.highest_segment + 1), 0)),
+        "{rows:?}"
+    );
+    assert!(damages(&rows).len() < 5, "{rows:?}");
+}
+
+#[test]
+fn an_owner_of_billions_of_segments_makes_as_many_rows_as_a_person_can_read() {
+    let rig = impossible::scene();
+    let disk = impossible::with_index(&rig, |index| {
+        index.owners.push(SegmentOwner {
+            epoch: Epoch(9),
+            nonce: nonce(9),
+            first: SegmentNumber(1000),
+            last: SegmentNumber(u32::MAX),
+        })
+    });
+    let inspection = Inspection {
+        named: [Some(name(1, 1)), None],
+        ..inspection_of(&rig)
+    };
+    let found = damages(&inspected(&disk, inspection).1);
+    let last = names::segment(Epoch(9), SegmentNumber(2000));
+    assert_eq!((found.len(), found.last()), (1001, Some(&(last, 0))));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod deletion;
 mod format;
+mod impossible;
 mod inspection;
 mod reading;
 mod references;

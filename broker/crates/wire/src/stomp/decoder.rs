@@ -212,7 +212,9 @@ impl Decoder {
                     return None;
                 }
                 let end = memchr::memchr(b'\n', &self.buffer)?;
-                Some(self.buffer[..end].trim_ascii())
+                // Trimmed as the whole frame's will be.
+                let line = &self.buffer[..end];
+                Some(std::str::from_utf8(line).map_or(line, |text| text.trim().as_bytes()))
             }
             Stage::Body { frame, .. } => Some(frame.command().as_bytes()),
         }

@@ -433,7 +433,10 @@ impl Session {
                     return;
                 }
                 Err(error) => {
-                    let problem = Problem::broken(error.message()).because(self.explanation_of(&error));
+                    // Had less come at once, the frame would have been refused for its first line already.
+                    let problem = self
+                        .early_problem()
+                        .unwrap_or_else(|| Problem::broken(error.message()).because(self.explanation_of(&error)));
                     self.fail(now, problem, None);
                     return;
                 }
