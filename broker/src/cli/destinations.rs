@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::admin_client::{AdminClient, encode};
+use super::admin_client::AdminClient;
 use super::arguments::{DestinationsCommand, OneDestination};
 use super::failure::Failure;
 use super::moves;
