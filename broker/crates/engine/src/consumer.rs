@@ -136,6 +136,11 @@ impl Consumer {
         }
     }
 
+    /// How many messages may wait for it. Those that wait only because the client does not take what it was delivered are part of its prefetch.
+    pub(crate) fn pending_messages_max(&self) -> usize {
+        self.pending_max.saturating_add(self.prefetch_room())
+    }
+
     /// How many more deliveries it may hold unacknowledged.
     fn prefetch_room(&self) -> usize {
         if self.is_starting {
@@ -225,8 +230,7 @@ impl Consumer {
         self.pending_bytes += copy.message.bytes_held();
         self.pending.push_back(copy);
         let mut dropped = Vec::new();
-        // What waits only because the client does not take what it was delivered is part of its prefetch.
-        let pending_max = self.pending_max.saturating_add(self.prefetch_room());
+        let pending_max = self.pending_messages_max();
         while (self.pending.len() > pending_max || self.pending_bytes > bytes_max)
             && !Mutant::TopicLimitForgotten.is_at_work()
         {

@@ -29,7 +29,7 @@ impl Engine {
         }
         for (id, consumer) in &self.consumers {
             let (messages, bytes) = (consumer.pending.len(), consumer.pending_bytes);
-            let (messages_max, bytes_max) = (consumer.pending_max, settings.topic_consumer_bytes_max);
+            let (messages_max, bytes_max) = (consumer.pending_messages_max(), settings.topic_consumer_bytes_max);
             if messages > messages_max || bytes > bytes_max {
                 return Some(format!(
                     "{messages} messages of {messages_max} and {bytes} bytes of {bytes_max} wait for topic consumer {id:?}"
