@@ -4,6 +4,7 @@
 #            NAME_about   one line: version and the settings that matter
 #            NAME_start   starts it on the empty directory $1 and the STOMP port $2; sets broker_pid (its process), broker_flags (for the
 #                         client), and where they differ broker_topic_flags and broker_scheme
+# and may have NAME_scenarios, the only ones it runs.
 # All are set to put a persistent message on the disk before they confirm it, unless NAME_syncs says no.
 # Nothing is left behind: data and logs lie in the directory, and every process that is started is in `started`.
 
@@ -23,6 +24,17 @@ holdfast_about() { echo "$("$holdfast" version | head -n 1); every default"; }
 holdfast_start() {
     local directory=$1 port=$2
     launch "$holdfast" run --data "$directory/data" --listen "stomp://127.0.0.1:$port" --admin none
+    broker_pid=$! broker_flags=()
+}
+
+# The same with the latencies of EFS at the disk; only where the disk matters.
+holdfast_efs_get() { :; }
+holdfast_efs_syncs=yes
+holdfast_efs_scenarios="one hundred hundred-consumed"
+holdfast_efs_about() { echo "$("$holdfast" version | head -n 1); every disk write takes 2.7 ms longer and every read 0.5 ms, as on EFS (--disk-delay 2.7,0.5)"; }
+holdfast_efs_start() {
+    local directory=$1 port=$2
+    launch "$holdfast" run --data "$directory/data" --listen "stomp://127.0.0.1:$port" --admin none --disk-delay 2.7,0.5
     broker_pid=$! broker_flags=()
 }
 

@@ -61,6 +61,9 @@ class Samples:
         ]
         return statistics.median(values) if values else None
 
+    def has_failed(self, broker, scenario):
+        return any(failed.startswith((f"{broker} {scenario} ", f"{broker} start ")) for failed in self.failed)
+
     def repetitions(self):
         return len({row["repetition"] for row in self.rows})
 
@@ -111,7 +114,8 @@ def scenario_table(samples, scenario):
     for broker, (syncs, _) in samples.brokers.items():
         confirmed = samples.median(broker, scenario, "confirmed_per_second")
         if confirmed is None:
-            rows.append([broker, "failed", *["–"] * 9])
+            if samples.has_failed(broker, scenario):
+                rows.append([broker, "failed", *["–"] * 9])
             continue
         latency = [samples.median(broker, scenario, f"confirmation.{quantile}_ns") for quantile in ("p50", "p99", "p999", "max")]
         end_to_end = samples.median(broker, scenario, "end_to_end.p50_ns")

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use node::Failure as NodeFailure;
 use platform::DiskErrorKind;
-use platform::real::OpenError;
+use platform::real::{DiskDelays, OpenError};
 
 use super::configuration;
 use super::exit::Exit;
@@ -29,7 +29,7 @@ pub(super) fn run(arguments: &RunArguments, _output: &Output) -> Result<(), Fail
         data = %config.data.display(),
         "starting"
     );
-    if let Err(error) = crate::run::run(options(config)) {
+    if let Err(error) = crate::run::run(options(config, arguments.disk_delays)) {
         let failure = failure(&error, &config.data);
         if !observe::logs_json(config.log_format) {
             return Err(failure);
@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &RunArguments, _output: &Output) -> Result<(), Fail
 }
 
 /// What the broker is run with.
-fn options(config: &Config) -> RunOptions {
+fn options(config: &Config, disk_delays: DiskDelays) -> RunOptions {
     let stomp = config.listen.iter().filter(|listener| listener.scheme == Scheme::Stomp);
     RunOptions {
         name: config.name.clone(),
@@ -64,6 +64,7 @@ fn options(config: &Config) -> RunOptions {
                 .filter(|max| *max > 0),
         },
         settings: settings(config),
+        disk_delays,
     }
 }
 
@@ -259,7 +260,7 @@ mod tests {
                 };
                 // Some extremes contradict other settings' defaults, and are refused for that.
                 if let Ok(effective) = crate::config::load(&sources) {
-                    let _ = options(&effective.config);
+                    let _ = options(&effective.config, DiskDelays::default());
                 }
             }
         }

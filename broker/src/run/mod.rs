@@ -14,7 +14,7 @@ use std::time::Duration;
 use leadership::Addresses;
 use node::{End, Failure, Node, NodeIdentity, Notice};
 use platform::BootTime;
-use platform::real::{self, RealClock, RealDisk, RealRandom};
+use platform::real::{self, DiskDelays, RealClock, RealDisk, RealRandom};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -46,6 +46,8 @@ pub struct RunOptions {
     pub admission: AdmissionLimits,
     /// The node's settings.
     pub settings: node::Settings,
+    /// How much longer the disk takes than it does; for measurements.
+    pub disk_delays: DiskDelays,
 }
 
 /// Why a broker did not run, or stopped running; each becomes an exit code.
@@ -139,7 +141,11 @@ async fn serve(options: RunOptions) -> Result<(), RunError> {
     let (connections_max, shortage) = connections_possible(options.settings.connections_max);
     let wake = Arc::new(Notify::new());
     let disk_wake = Arc::clone(&wake);
-    let disk = RealDisk::open(&options.data, Arc::new(move || disk_wake.notify_one()))?;
+    let disk = RealDisk::open_delayed(
+        &options.data,
+        options.disk_delays,
+        Arc::new(move || disk_wake.notify_one()),
+    )?;
     let identity = NodeIdentity {
         process: real::this_process().map_err(RunError::Process)?,
         addresses: addresses.clone(),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -47,6 +48,41 @@ const GROUPS: [(Group, usize); 4] = [
 /// Our frames are small; the largest buffers live on the heap.
 const STACK_BYTES: usize = 256 * 1024;
 
+/// How much longer operations take than they do, to see what a slower disk would cost. Zero, but for measurements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskDelays {
+    /// For whatever changes something: bytes, lengths, names.
+    pub write: Duration,
+    /// For whatever only looks. The fence read behind a write takes both.
+    pub read: Duration,
+}
+
+impl DiskDelays {
+    fn of(&self, work: &Work) -> Duration {
+        match work {
+            Work::Read { .. }
+            | Work::Length { .. }
+            | Work::Close { .. }
+            | Work::List { .. }
+            | Work::Lock { .. }
+            | Work::TestLock { .. }
+            | Work::Space => self.read,
+            Work::Open { how: Open::Create, .. }
+            | Work::Write { .. }
+            | Work::Reserve { .. }
+            | Work::SetLength { .. }
+            | Work::Sync { .. }
+            | Work::SyncDirectory { .. }
+            | Work::CreateDirectory { .. }
+            | Work::Link { .. }
+            | Work::Unlink { .. } => self.write,
+            Work::WriteThenRead { .. } => self.write + self.read,
+            Work::Open { .. } => self.read,
+            Work::Process { .. } => Duration::ZERO,
+        }
+    }
+}
+
 /// A real directory as a [`Disk`].
 pub struct RealDisk {
     shared: Arc<Shared>,
@@ -62,6 +98,7 @@ struct Shared {
     file_system: FileSystem,
     /// The file system refused `O_DIRECT` where it is not required.
     direct_refused: AtomicBool,
+    delays: DiskDelays,
     finished: Finished<(OperationId, Result<Answer, DiskError>)>,
 }
 
@@ -182,6 +219,15 @@ impl RealDisk {
     /// `wake` is called, from any thread, when a completion stands ready where there was none: whoever is woken must call [`Disk::completed`] until it gives `None`. It must not
     /// block, and is never called after the disk was dropped, whatever its threads are still doing.
     pub fn open(root: &Path, wake: Arc<dyn Fn() + Send + Sync>) -> Result<RealDisk, OpenError> {
+        RealDisk::open_delayed(root, DiskDelays::default(), wake)
+    }
+
+    /// As [`RealDisk::open`]; every operation takes so much longer.
+    pub fn open_delayed(
+        root: &Path,
+        delays: DiskDelays,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> Result<RealDisk, OpenError> {
         let directory = Directory::open(root)?;
         let file_system = classify(directory.descriptor(), directory.path()).map_err(|errno| OpenError::System {
             path: directory.path().to_owned(),
@@ -193,6 +239,7 @@ impl RealDisk {
             directory,
             file_system,
             direct_refused: AtomicBool::new(false),
+            delays,
             finished,
         });
         // Should a thread not start, dropping the disk ends those that did.
@@ -212,7 +259,11 @@ impl RealDisk {
                     .stack_size(STACK_BYTES)
                     .spawn(move || {
                         while let Some(job) = queue.take() {
+                            let delay = shared.delays.of(&job.work);
                             let result = shared.execute(job.work);
+                            if !delay.is_zero() {
+                                std::thread::sleep(delay);
+                            }
                             shared.finished.push((job.id, result));
                         }
                     })
@@ -451,7 +502,7 @@ fn done((): ()) -> Outcome {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
 
@@ -465,6 +516,30 @@ mod tests {
         );
         for group in [Group::Segments, Group::Cells, Group::Reads, Group::Rest] {
             assert_eq!(GROUPS.iter().filter(|(other, _)| *other == group).count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_delayed_disk_takes_at_least_so_much_longer() {
+        let directory = tempfile::tempdir().unwrap();
+        let (wake, woken) = mpsc::channel();
+        let delays = DiskDelays {
+            write: Duration::from_millis(30),
+            read: Duration::from_millis(20),
+        };
+        let wake = Arc::new(move || wake.send(()).unwrap_or_default());
+        let mut disk = RealDisk::open_delayed(directory.path(), delays, wake).unwrap();
+        for (operation, delay) in [
+            (Operation::Space, 20),
+            (Operation::SyncDirectory { path: String::new() }, 30),
+        ] {
+            let begun = Instant::now();
+            disk.submit(OperationId(1), operation);
+            woken
+                .recv_timeout(Duration::from_secs(60))
+                .expect("the disk wakes its owner");
+            assert!(begun.elapsed() >= Duration::from_millis(delay));
+            assert!(disk.completed().is_some_and(|(_, result)| result.is_ok()));
         }
     }
 

@@ -27,7 +27,7 @@ mod random;
 
 pub use clock::RealClock;
 pub use descriptors::raise_descriptor_limit;
-pub use disk::RealDisk;
+pub use disk::{DiskDelays, RealDisk};
 pub use offline::OfflineDisk;
 pub use open_error::OpenError;
 pub use process::this_process;
