@@ -1,7 +1,9 @@
-//! The limits that only a process with sockets can reach: connections, half-open ones, and open files.
+//! What only a process with sockets can show: limits of connections, half-open ones and open files, and that no client keeps the others waiting.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use holdfast_tests::process::{Launch, Unavailable, get, holdfast, is_root, reachable_by_others};
@@ -140,6 +142,32 @@ fn connections_of_one_address_and_of_all_are_limited() {
         let ended = broker.stop();
         assert!(ended.text().contains(name), "{}", ended.text());
     }
+}
+
+#[test]
+fn a_client_that_never_pauses_keeps_nobody_waiting() {
+    let own = tempfile::tempdir().expect("a temporary directory");
+    let mut broker = Launch::new(&own.path().join("data")).start();
+    broker.wait_ready();
+    let stomp = broker.stomp();
+    // The broker takes longer for these than the kernel takes to bring them: there is always something to read.
+    let frame = format!("SEND\ndestination:/topic/T\n\n{}\0", "x".repeat(200));
+    let frames = frame.repeat(1000).into_bytes();
+    let mut restless = Plain::connected(stomp).stream;
+    let ends = Arc::new(AtomicBool::new(false));
+    let talking = std::thread::spawn({
+        let ends = Arc::clone(&ends);
+        move || {
+            while !ends.load(Ordering::Relaxed) {
+                restless.write_all(&frames).expect("the broker reads");
+            }
+        }
+    });
+    let mut other = Plain::connected(stomp);
+    (0..20).for_each(|number| other.send(&format!("message {number}")));
+    ends.store(true, Ordering::Relaxed);
+    talking.join().expect("it was read to the end");
+    broker.stop();
 }
 
 #[test]

@@ -281,8 +281,18 @@ impl Engine {
                 return true;
             }
             self.perform(step, id, request, command);
+            // What is first now begins to wait.
+            if let Some(connection) = self.connections.get_mut(&id) {
+                connection.backlog.waits = Some((scarce, self.now));
+            }
             return true;
         };
+        if shortage.is_final {
+            // It stood behind another when it came, so nobody has looked at it before.
+            step.spend(1);
+            self.fail(step, id, request, command, shortage.refusal);
+            return true;
+        }
         let Some(connection) = self.connections.get_mut(&id) else {
             return true;
         };
@@ -335,6 +345,11 @@ impl Engine {
             };
             self.lines.bytes -= bytes_of(&command);
             if let Some(shortage) = self.shortage_for(step, id, &command) {
+                if shortage.is_final {
+                    step.spend(1);
+                    self.fail(step, id, request, command, shortage.refusal);
+                    continue;
+                }
                 if let Some(connection) = self.connections.get_mut(&id) {
                     self.lines.bytes += bytes_of(&command);
                     connection.backlog.put_back(request, command);

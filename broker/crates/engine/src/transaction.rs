@@ -93,7 +93,7 @@ impl Engine {
             transaction.failed = Some(refusal.clone());
             transaction.sends = Vec::new();
             transaction.duplicate_ids = BTreeSet::new();
-            let deliveries = transaction.acknowledged.len() + transaction.orphans.len();
+            let deliveries = transaction.acknowledged.len();
             let kept = TRANSACTION_BYTES + deliveries * ACKNOWLEDGED_BYTES;
             self.transactions_bytes -= transaction.bytes - kept;
             transaction.bytes = kept;

@@ -259,6 +259,45 @@ fn who_waits_for_memory_behind_a_connection_that_goes_is_looked_at_by_itself() {
 }
 
 #[test]
+fn what_would_never_fit_is_refused_when_its_turn_comes_and_holds_nobody_up() {
+    let broker = Broker::with(small_memory());
+    let consumer = broker.client().subscribe("Q");
+    let (filler, client, other) = (broker.client(), broker.client(), broker.client());
+    filler.send_volatile("Q", &"x".repeat(9_000));
+    let first = client.post("Q", &"1".repeat(5_000), |message, _| message.persistent = false);
+    let never = client.post("Q", &"n".repeat(20_000), |message, _| message.persistent = false);
+    let theirs = other.post("Q", &"2".repeat(4_000), |message, _| message.persistent = false);
+    consumer.ack_all();
+    assert_eq!(client.outcome(first), Some(Ok(())));
+    let refusal = client
+        .outcome(never)
+        .expect("it is answered")
+        .expect_err("it never fits");
+    assert!(refusal.text.contains("Memory Limit reached"), "{refusal}");
+    assert_eq!(other.outcome(theirs), Some(Ok(())));
+}
+
+#[test]
+fn each_of_a_connections_sends_may_wait_for_as_long_as_the_settings_say() {
+    let broker = Broker::with(Settings {
+        send_fail_if_no_space_after: Some(Duration::from_secs(5)),
+        ..small_memory()
+    });
+    let consumer = broker.client().subscribe("Q");
+    let (filler, client) = (broker.client(), broker.client());
+    filler.send_volatile("Q", &"x".repeat(9_000));
+    let first = client.post("Q", &"1".repeat(9_000), |message, _| message.persistent = false);
+    let second = client.post("Q", &"2".repeat(9_000), |message, _| message.persistent = false);
+    broker.wait(4_000);
+    consumer.ack_all();
+    assert_eq!(client.outcome(first), Some(Ok(())));
+    broker.wait(4_999);
+    assert_eq!(client.outcome(second), None, "it has been the first for less than 5 s");
+    broker.wait(1);
+    assert!(client.outcome(second).is_some_and(|outcome| outcome.is_err()));
+}
+
+#[test]
 fn what_would_never_fit_is_refused_at_once() {
     let broker = Broker::with(small_memory());
     let client = broker.client();

@@ -157,6 +157,26 @@ fn a_transaction_that_grows_too_large_can_only_be_rolled_back() {
 }
 
 #[test]
+fn deliveries_of_a_consumer_that_ended_are_counted_once_when_their_transaction_fails() {
+    let broker = Broker::with(Settings {
+        transaction_bytes_max: 100_000,
+        ..Settings::default()
+    });
+    let client = broker.client();
+    (0..100).for_each(|number| client.send("Q", &number.to_string()));
+    let consumer = client.subscribe("Q");
+    let transaction = client.begin();
+    (0..100).for_each(|number: usize| {
+        assert_eq!(consumer.ack_in(transaction, &number.to_string()), Some(Ok(())));
+    });
+    consumer.close();
+    assert!(client.send_in(transaction, "Q", &"x".repeat(100_000)).unwrap().is_err());
+    assert_eq!(client.rollback(transaction), Some(Ok(())));
+    assert_eq!(broker.0.borrow().engine.transactions_bytes(), 0);
+    assert_eq!(broker.contents("Q").len(), 100);
+}
+
+#[test]
 fn acknowledgements_count_against_the_limit_too() {
     let broker = Broker::with(Settings {
         transaction_bytes_max: 1000,

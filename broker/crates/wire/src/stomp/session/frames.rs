@@ -391,7 +391,13 @@ impl Session {
                 "Cannot Nack a message on a Queue Browser Subscription.",
             ));
         }
-        if self.settle(frame, delivery, Disposition::Rejected, transaction, receipt) {
+        if transaction.is_some() {
+            // Refused before the session takes the delivery for a part of the transaction: it stays open.
+            return Err(Problem::refused(
+                "Poison ack cannot be transacted: send the NACK outside of the transaction",
+            ));
+        }
+        if self.settle(frame, delivery, Disposition::Rejected, None, receipt) {
             Ok(())
         } else {
             Err(Problem::refused(format!(
