@@ -171,6 +171,27 @@ fn a_client_that_never_pauses_keeps_nobody_waiting() {
 }
 
 #[test]
+fn a_client_that_is_gone_is_noticed_while_its_sends_wait_for_memory() {
+    let own = tempfile::tempdir().expect("a temporary directory");
+    let launch = Launch::new(&own.path().join("data")).flag("--limits-volatile-bytes-max=1MiB");
+    let mut broker = launch.start().expecting("sends wait");
+    broker.wait_ready();
+    let (stomp, admin) = (broker.stomp(), broker.admin());
+    let mut client = Plain::silent(stomp);
+    client.say("CONNECT\naccept-version:1.2\nhost:a\n\n");
+    let frame = format!("SEND\ndestination:/queue/nobody\n\n{}\0", "x".repeat(100_000));
+    client.stream.set_nonblocking(true).expect("it is a socket");
+    let status = || get(admin, "/status").expect("it serves").body;
+    while !status().contains("waits to send") {
+        let _ = client.stream.write(frame.as_bytes());
+    }
+    // It never read that it was let in: the kernel resets the connection.
+    drop(client);
+    while !status().contains("\"connections\": 0,") {}
+    broker.stop();
+}
+
+#[test]
 fn where_open_files_are_few_the_journal_keeps_its_own_and_clients_are_refused() {
     const USER: u32 = 65_534;
     let name = "where_open_files_are_few_the_journal_keeps_its_own_and_clients_are_refused";

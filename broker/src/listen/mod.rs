@@ -17,6 +17,7 @@ use bytes::{Buf, Bytes};
 use message::ConnectionId;
 use node::Node;
 use platform::{BootTime, Now};
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
@@ -256,6 +257,8 @@ impl Pump {
                 }
                 () = socket.changed.notified() => {}
                 () = self.readable.notified(), if !may_read => {}
+                // Whoever is not read for now may be gone all the same, and what waits for its sake must go with it. (Behind a mere end of what it sends, that is still to be carried out.)
+                _ = socket.stream.ready(Interest::ERROR), if !may_read => return,
             }
         }
     }
