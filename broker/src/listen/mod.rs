@@ -179,26 +179,10 @@ impl Pump {
     }
 
     /// Serves one client until either side closes.
-    async fn serve(self: Rc<Pump>, stream: TcpStream, peer: SocketAddr) {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
-        }
-        let socket = match self.admit(stream, peer) {
-            Ok((connection, socket)) => {
-                self.sockets.borrow_mut().insert(connection, Rc::clone(&socket));
-                self.converse(connection, &socket).await;
-                self.sockets.borrow_mut().remove(&connection);
-                self.node.borrow_mut().closed(self.now(), connection);
-                socket
-            }
-            Err(why) => {
-                let warning = self.admission.borrow_mut().refuse(self.now().boot, peer, why);
-                if let Some(warning) = warning {
-                    tracing::warn!("{warning}");
-                }
-                return;
-            }
-        };
+    async fn serve(self: Rc<Pump>, connection: ConnectionId, socket: Rc<Socket>) {
+        self.converse(connection, &socket).await;
+        self.sockets.borrow_mut().remove(&connection);
+        self.node.borrow_mut().closed(self.now(), connection);
         self.admission.borrow_mut().left(socket.network, socket.half_open.get());
         self.drive();
     }
@@ -209,7 +193,10 @@ impl Pump {
             self.admission.borrow_mut().left(network, true);
             return Err(Refused::Connections);
         };
-        let socket = Socket {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
+        }
+        let socket = Rc::new(Socket {
             stream,
             peer,
             since: self.now(),
@@ -219,8 +206,9 @@ impl Pump {
             full: Cell::new(false),
             changed: Notify::new(),
             done: Cell::new(false),
-        };
-        Ok((connection, Rc::new(socket)))
+        });
+        self.sockets.borrow_mut().insert(connection, Rc::clone(&socket));
+        Ok((connection, socket))
     }
 
     /// Connections that were refused so far.
@@ -286,9 +274,18 @@ impl Pump {
         let mut next_warning = BootTime(0);
         loop {
             match listener.accept().await {
-                Ok((stream, peer)) => {
-                    tokio::task::spawn_local(Rc::clone(&self).serve(stream, peer));
-                }
+                // Looked at before the next is accepted: of those that are refused, one at most has a descriptor at a time.
+                Ok((stream, peer)) => match self.admit(stream, peer) {
+                    Ok((connection, socket)) => {
+                        tokio::task::spawn_local(Rc::clone(&self).serve(connection, socket));
+                    }
+                    Err(why) => {
+                        let warning = self.admission.borrow_mut().refuse(self.now().boot, peer, why);
+                        if let Some(warning) = warning {
+                            tracing::warn!("{warning}");
+                        }
+                    }
+                },
                 Err(error) => {
                     // Out of descriptors, or the client was gone already: others must still be served.
                     let now = self.now().boot;
