@@ -52,7 +52,8 @@ const LIST_AFTER_HELP: &str = "  holdfast dlq list
 const RETRY_AFTER_HELP: &str = "\
 Each message goes where it was sent first, as if it were new: its redeliveries
 count from 0, and it does not expire. A queue that was deleted is made again.
-What came from a topic goes to its subscribers of now, and stays if it has none.
+What came from a topic goes to all its subscribers of now, also to those that
+acknowledged it before; it stays if no durable subscription takes it.
 
   holdfast dlq retry
   holdfast dlq retry --id ID:holdfast-3-7-1
@@ -210,8 +211,8 @@ fn left(left: &Left) -> String {
         ),
         (
             left.unheard,
-            "nobody subscribes to the topic that it came from",
-            "nobody subscribes to the topics that they came from",
+            "no durable subscription to the topic that it came from takes it",
+            "no durable subscription to the topics that they came from takes them",
             "",
             "",
         ),
@@ -304,7 +305,7 @@ mod tests {
         assert_eq!(
             left(&all),
             "Left 1 message: a consumer has it.\nLeft 2 messages: damaged and set aside.\nLeft 3 messages: nothing says where they came from.\n\
-             Left 1 message: it came from a temporary destination.\nLeft 1 message: nobody subscribes to the topic that it came from.\n"
+             Left 1 message: it came from a temporary destination.\nLeft 1 message: no durable subscription to the topic that it came from takes it.\n"
         );
         assert_eq!(left(&Left::default()), "");
     }

@@ -142,7 +142,7 @@ pub struct Moved {
     pub without_origin: u64,
     /// Messages left because they came from a temporary destination.
     pub origin_gone: u64,
-    /// Messages left because they came from a topic where nobody would get them now.
+    /// Messages left because they came from a topic where nobody would keep them now: persistent ones go back only to durable subscriptions.
     pub unheard: u64,
     /// Why nothing more can be moved now, although there may be more.
     pub stopped: Option<String>,

@@ -411,8 +411,8 @@ fn a_retry_makes_the_queue_again_that_was_deleted_unless_there_are_too_many() {
     assert_eq!(broker.contents("A"), ["a"]);
 }
 
-#[test]
-fn a_topics_dead_letter_goes_back_only_when_somebody_gets_it() {
+/// A dead letter `bad` of topic T, whose subscription is gone.
+fn orphan() -> Broker {
     let broker = Broker::new();
     let client = broker.client_named(Some("C"));
     let durable = client.subscribe_with("topic:T", |subscribe| subscribe.durable = Some("D".into()));
@@ -423,9 +423,50 @@ fn a_topics_dead_letter_goes_back_only_when_somebody_gets_it() {
         client_id: "C".into(),
         name: "D".into(),
     });
+    broker
+}
+
+#[test]
+fn a_topics_dead_letter_goes_back_only_when_somebody_keeps_it() {
+    let broker = orphan();
     let retry = || page(&broker, "ActiveMQ.DLQ", MoveTo::Origin, None, None);
     assert_eq!((retry().messages, retry().unheard), (0, 1));
     assert_eq!(broker.contents("ActiveMQ.DLQ"), ["bad"], "it is not lost");
+    let listening = broker.client();
+    // What it cannot take at once is only remembered, and dropped when that becomes too much.
+    let slow = listening.subscribe_with("topic:T", |subscribe| subscribe.prefetch = 0);
+    let listener = listening.subscribe("topic:T");
+    assert_eq!(
+        (retry().messages, retry().unheard),
+        (0, 1),
+        "a subscriber of the moment keeps nothing"
+    );
+    broker.crash();
+    assert_eq!(broker.contents("ActiveMQ.DLQ"), ["bad"]);
+    drop((slow, listener));
+    let client = broker.client_named(Some("C"));
+    let unwilling = client.subscribe_with("topic:T", |subscribe| {
+        subscribe.durable = Some("unwilling".into());
+        subscribe.selector = Some("a = 1".into());
+    });
+    assert_eq!((retry().messages, retry().unheard), (0, 1));
+    let durable = client.subscribe_with("topic:T", |subscribe| subscribe.durable = Some("E".into()));
+    let listener = client.subscribe("topic:T");
+    assert_eq!(retry().messages, 1);
+    let heard = [durable.received(), listener.received(), unwilling.received()];
+    assert_eq!(heard.concat(), ["bad", "bad"]);
+    assert_eq!(broker.contents("ActiveMQ.DLQ"), [""; 0]);
+}
+
+#[test]
+fn what_came_from_a_topic_and_is_not_persistent_goes_back_to_whoever_hears_it() {
+    let broker = with_queues(&["topic:T"]);
+    let client = broker.client();
+    client.send_with("parked", "bad", |message, _| {
+        message.persistent = false;
+        message.original_destination = Some(destination("topic:T"));
+    });
+    let retry = || page(&broker, "parked", MoveTo::Origin, None, None);
     let unwilling = client.subscribe_with("topic:T", |subscribe| subscribe.selector = Some("a = 1".into()));
     assert_eq!((retry().messages, retry().unheard), (0, 1));
     let listener = client.subscribe("topic:T");
@@ -434,8 +475,33 @@ fn a_topics_dead_letter_goes_back_only_when_somebody_gets_it() {
         (listener.received(), unwilling.received()),
         (vec!["bad".into()], vec![])
     );
-    broker.crash();
-    assert_eq!(broker.contents("ActiveMQ.DLQ"), [""; 0], "who heard it has it");
+}
+
+/// It lies in the dead-letter queue under another destination than it is sent back to, and selectors see that.
+#[test]
+fn who_gets_a_dead_letter_is_judged_by_what_is_sent() {
+    for (selector, goes) in [
+        ("JMSDestination <> 'topic://T'", false),
+        ("JMSDestination = 'topic://T'", true),
+    ] {
+        let broker = orphan();
+        let client = broker.client_named(Some("W"));
+        let watch = client.subscribe_with("topic:>", |subscribe| {
+            subscribe.durable = Some("W".into());
+            subscribe.selector = Some(selector.into());
+        });
+        let moved = page(&broker, "ActiveMQ.DLQ", MoveTo::Origin, None, None);
+        assert_eq!((moved.messages, moved.unheard), (u64::from(goes), u64::from(!goes)));
+        broker.crash();
+        drop(watch);
+        assert_eq!(broker.contents("ActiveMQ.DLQ").len(), usize::from(!goes), "{selector}");
+        let client = broker.client_named(Some("W"));
+        let watch = client.subscribe_with("topic:>", |subscribe| {
+            subscribe.durable = Some("W".into());
+            subscribe.selector = Some(selector.into());
+        });
+        assert_eq!(watch.received().len(), usize::from(goes), "{selector}");
+    }
 }
 
 #[test]
