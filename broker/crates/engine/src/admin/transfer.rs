@@ -39,6 +39,8 @@ pub(crate) struct Transfer {
     cursors: Cursors,
     last: Option<Position>,
     looked: usize,
+    /// Messages passed since bodies were asked for.
+    passed: usize,
     bytes: usize,
     moved: Moved,
     after: Sequence,
@@ -107,6 +109,7 @@ impl Engine {
             cursors: last.map_or_else(Cursors::default, Cursors::behind),
             last,
             looked: 0,
+            passed: 0,
             bytes: 0,
             moved: Moved::default(),
             after: self.unchanged(self.newest_of([queue])),
@@ -167,7 +170,7 @@ impl Engine {
                 BodyAt::Stored(_) => match self.body_at_hand(position.number) {
                     Some(message) => Some(message),
                     None => {
-                        self.read_for_transfer(step, id, &transfer);
+                        self.read_for_transfer(step, id, &mut transfer, position.number);
                         self.transfers.insert(id, transfer);
                         return;
                     }
@@ -330,14 +333,21 @@ impl Engine {
         }
     }
 
-    /// Asks for the bodies that a page needs next, many at a time rather than one after each.
-    fn read_for_transfer(&mut self, step: &mut Step<'_>, id: u64, transfer: &Transfer) {
+    /// Asks for the bodies that a page needs next, `first` first of all; many at a time rather than one after each.
+    fn read_for_transfer(&mut self, step: &mut Step<'_>, id: u64, transfer: &mut Transfer, first: MessageNumber) {
         let Some(queue) = self.queues.get(&transfer.queue) else {
             return;
         };
+        let (asked_max, bytes_max) = (self.settings.read_ahead_messages.max(1), self.settings.read_ahead_bytes);
+        let waiter = Waiter::Transfer(id, transfer.queue);
+        // Most of what the last look asked for is still to come: another would find nothing new.
+        if transfer.passed < asked_max / 2 && self.reads.is_waiting(first, waiter) {
+            return;
+        }
+        transfer.passed = 0;
         let mut cursors = transfer.cursors;
         let (mut asked, mut bytes) = (0, 0);
-        for _ in 0..self.settings.read_ahead_messages.max(1) {
+        for _ in 0..asked_max {
             let Some((position, found)) = queue.backlog.next(&cursors) else {
                 return;
             };
@@ -347,11 +357,10 @@ impl Engine {
                 continue;
             }
             bytes += place.length as usize;
-            if asked > 0 && bytes > self.settings.read_ahead_bytes {
+            if asked > 0 && bytes > bytes_max {
                 return;
             }
             asked += 1;
-            let waiter = Waiter::Transfer(id, transfer.queue);
             self.reads.ask(step.store, found.number, place, waiter);
         }
     }
@@ -367,5 +376,6 @@ impl Transfer {
         self.cursors.advance(position);
         self.last = Some(position);
         self.looked += 1;
+        self.passed += 1;
     }
 }

@@ -529,3 +529,26 @@ fn what_an_answer_says_was_moved_rests_on_its_records() {
     assert!(matches!(answer, AdminAnswer::Moved(Moved { messages: 1, .. })));
     assert_eq!(after.0, broker.appended() as u64);
 }
+
+#[test]
+fn bodies_are_asked_for_many_at_a_time_and_not_again_after_each() {
+    let broker = with_queues(&["B"]);
+    broker.0.borrow_mut().settings.read_ahead_messages = 16;
+    let client = broker.client();
+    for number in 0..40 {
+        client.send("A", &number.to_string());
+    }
+    broker.crash();
+    broker.hold_reads();
+    assert!(broker.admin_after(order("A", queue("B"), None, None)).is_none());
+    let asked = || broker.0.borrow().store.reads.len();
+    assert_eq!(asked(), 16);
+    for answered in 1..8 {
+        broker.answer_a_read();
+        assert_eq!(asked(), 16 - answered, "half of them first");
+    }
+    broker.answer_a_read();
+    assert_eq!(asked(), 16, "then the next ones");
+    broker.answer_reads();
+    assert_eq!(broker.contents("B").len(), 40);
+}
