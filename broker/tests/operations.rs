@@ -253,6 +253,11 @@ fn connections_and_subscriptions_are_listed_filtered_limited_and_closed() {
         "Deleted durable subscription watch of client other with 0 messages.\n"
     );
     assert_eq!(broker.text(&["subscriptions"]), "No subscriptions.\n");
+    let (code, words) = broker.failure(&["subscriptions", "delete", "nobody", "none"]);
+    assert!(
+        code == 76 && words.contains("`holdfast subscriptions` shows"),
+        "{words}"
+    );
     assert_eq!(
         waiting(&broker, "orders"),
         1,
@@ -316,6 +321,8 @@ fn messages_move_between_queues_and_stay_moved_after_a_kill() {
     for (arguments, code, words) in [
         (&["move", "A", "A"][..], 76, "is where the messages are"),
         (&["move", "A", "nowhere"], 76, "create it first"),
+        (&["move", "A", "nowhere"], 76, "where: queue://nowhere"),
+        (&["move", "nowhere", "A"], 76, "where: queue://nowhere"),
         (&["move", "nowhere", "A"], 76, "there is no queue://nowhere"),
         (&["move", "A", "topic://T"], 76, "moved to a queue"),
         (&["move", "A", "B", "--selector", "a = ="], 76, "selector"),
@@ -338,7 +345,17 @@ fn dead_letters_are_listed_with_their_reasons_and_sent_back() {
         broker.text(&["dlq", "list"]),
         "No dead letters in queue://ActiveMQ.DLQ.\n"
     );
-    assert_eq!(broker.failure(&["dlq", "retry"]).0, 76, "there is nothing to send back");
+    assert_eq!(
+        broker.text(&["dlq", "retry"]),
+        "Sent 0 messages of queue://ActiveMQ.DLQ back.\n",
+        "it is made for the first dead letter"
+    );
+    assert_eq!(broker.failure(&["dlq", "retry", "nowhere"]).0, 76);
+    let (code, words) = broker.failure(&["dlq", "retry", "--id", "X"]);
+    assert!(
+        code == 76 && words.contains("there is no message with the id X"),
+        "{words}"
+    );
     let mut client = broker.client("C");
     for queue in ["A", "B"] {
         client.ask(&format!(
@@ -372,6 +389,14 @@ fn dead_letters_are_listed_with_their_reasons_and_sent_back() {
     let only_b = broker.json(&["dlq", "list", "--selector", "kind = 'B'"]);
     assert_eq!(only_b["messages"].as_array().unwrap().len(), 1);
 
+    client.ask("SUBSCRIBE\nid:D\ndestination:/queue/ActiveMQ.DLQ\nack:client\n\n\0");
+    assert!(client.frame().starts_with("MESSAGE") && client.frame().starts_with("MESSAGE"));
+    let (code, words) = broker.failure(&["dlq", "retry", "--id", id]);
+    assert!(
+        code == 76 && words.contains("was sent back. Left 1 message: a consumer has it"),
+        "{words}"
+    );
+    client.ask("UNSUBSCRIBE\nid:D\n\n\0");
     let back = "Sent 1 message of queue://ActiveMQ.DLQ back.\n";
     assert_eq!(broker.text(&["dlq", "retry", "--id", id]), back);
     assert_eq!((waiting(&broker, "A"), waiting(&broker, "B")), (0, 1));

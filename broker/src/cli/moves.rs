@@ -148,14 +148,21 @@ fn retry(arguments: &DlqRetryArguments, output: &Output) -> Result<(), Failure> 
     )?;
     if let Some(id) = &arguments.id
         && moved.messages == 0
-        && moved.left == Left::default()
         && moved.stopped.is_none()
     {
+        let id = excerpt(id, 120);
+        let what = if moved.left == Left::default() {
+            format!("there is no message with the id {id}")
+        } else {
+            let reasons = left(&moved.left).replace('\n', " ");
+            let reasons = reasons.trim_end().trim_end_matches('.');
+            format!("no message with the id {id} was sent back. {reasons}")
+        };
         return Err(Failure::new(
             Exit::Refused,
-            format!("there is no message with the id {}", excerpt(id, 120)),
+            what,
             moved.from,
-            "`holdfast dlq list` shows the ids",
+            "`holdfast dlq list` shows the ids, and which of them a consumer has",
         ));
     }
     let text = format!("Sent {} of {} back.\n", messages(moved.messages), moved.from);

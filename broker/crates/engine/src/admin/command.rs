@@ -120,8 +120,8 @@ pub enum MoveTo {
     Origin,
 }
 
-/// Where a move goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a move goes on. The default is a place behind which nothing is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MoveToGo {
     /// Behind this message.
     pub(crate) behind: Option<BrowsePosition>,
