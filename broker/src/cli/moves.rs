@@ -14,11 +14,11 @@ use crate::admin::{DeadLetter, DeadLettersAnswer, Left, MoveStatus, bytes_text};
 use message::excerpt;
 
 const MOVE_AFTER_HELP: &str = "\
-Every message is in exactly one of the two queues at every moment, whatever
-happens; Ctrl-C ends a move, and what was moved stays moved. Messages keep id,
-priority, properties and expiration, arrive behind what waits there, and count
-as never delivered. What a consumer has is left, and told. Exit code 76 if the
-move stopped before its end.
+Every persistent message is in exactly one of the two queues at every moment,
+whatever happens; Ctrl-C ends a move, and what was moved stays moved. Messages
+keep id, priority, properties and expiration, arrive behind what waits there,
+and count as never delivered. What a consumer has is left, and told. Exit code
+76 if the move stopped before its end.
 
   holdfast destinations move orders orders.parked
   holdfast destinations move orders orders.eu --selector \"region = 'EU'\"
@@ -50,8 +50,9 @@ const LIST_AFTER_HELP: &str = "  holdfast dlq list
   holdfast dlq list orders.parked --json";
 
 const RETRY_AFTER_HELP: &str = "\
-Each message goes where it was sent first, as if it were new: its redeliveries
-count from 0, and it does not expire. A queue that was deleted is made again.
+Each message goes back to the queue or topic in which it was rejected or
+expired, as if it were new: its redeliveries count from 0, and it has no
+expiration any more. A queue that was deleted is made again.
 What came from a topic goes to all its subscribers of now, also to those that
 acknowledged it before; it stays if no durable subscription takes it.
 

@@ -116,7 +116,7 @@ pub enum AdminRefusal {
 pub enum MoveTo {
     /// To a queue that exists; neither temporary nor the one where they are.
     Queue(Destination),
-    /// Each to where it came from before it was moved: dead letters to the queue or topic that they were sent to. A queue that is gone is made again.
+    /// Each to where it came from before it was moved, without an expiration: dead letters to the queue or topic in which they were rejected or expired. A queue that is gone is made again.
     Origin,
 }
 

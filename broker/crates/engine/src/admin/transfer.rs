@@ -1,7 +1,7 @@
 //! An administrator's move of waiting messages: from queue to queue, or out of a dead-letter queue to where each came from. Page by page, each a bounded piece of work.
 //!
-//! Every message leaves one queue and arrives in the other with one record, so that it is in exactly one of them whatever happens. It arrives as ActiveMQ's move lets it: with its id, priority,
-//! expiration and properties, behind what waits there, and never delivered before. What a consumer has stays with it. Invariant: a page never meets what arrived after the first page was asked for.
+//! Every persistent message leaves one queue and arrives in the other with one record, so that it is in exactly one of them whatever happens. It arrives as ActiveMQ's move lets it: with its id, priority,
+//! properties and, unless it goes back where it came from, expiration, behind what waits there, and never delivered before. What a consumer has stays with it. Invariant: a page never meets what arrived after the first page was asked for.
 //! The store's space counts: a move stops when sends would wait. Deliberately absent: the loop over the pages (the caller's). Proved by `tests/engine/transfers.rs`.
 
 use std::sync::Arc;

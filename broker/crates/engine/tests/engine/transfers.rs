@@ -385,6 +385,19 @@ fn a_retry_brings_dead_letters_back_where_they_came_from_as_if_new() {
 }
 
 #[test]
+fn what_was_parked_keeps_its_expiration_and_does_not_expire_once_it_is_sent_back() {
+    let broker = with_queues(&["parked"]);
+    broker.client().send_expiring("A", "x", 50_000);
+    let expiration = broker.messages("A")[0].expiration;
+    all(&broker, "A", &queue("parked"), None);
+    assert_eq!(broker.messages("parked")[0].expiration, expiration);
+    all(&broker, "parked", &MoveTo::Origin, None);
+    assert_eq!(broker.messages("A")[0].expiration, 0);
+    broker.wait(100_000);
+    assert_eq!(broker.contents("A"), ["x"]);
+}
+
+#[test]
 fn a_retry_makes_the_queue_again_that_was_deleted_unless_there_are_too_many() {
     let broker = Broker::with(Settings {
         destinations_max: 2,
