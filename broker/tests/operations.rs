@@ -253,6 +253,11 @@ fn connections_and_subscriptions_are_listed_filtered_limited_and_closed() {
         "Deleted durable subscription watch of client other with 0 messages.\n"
     );
     assert_eq!(broker.text(&["subscriptions"]), "No subscriptions.\n");
+    let (code, words) = broker.failure(&["subscriptions", "delete", "nobody", "none"]);
+    assert!(
+        code == 76 && words.contains("`holdfast subscriptions` shows"),
+        "{words}"
+    );
     assert_eq!(
         waiting(&broker, "orders"),
         1,
@@ -316,6 +321,8 @@ fn messages_move_between_queues_and_stay_moved_after_a_kill() {
     for (arguments, code, words) in [
         (&["move", "A", "A"][..], 76, "is where the messages are"),
         (&["move", "A", "nowhere"], 76, "create it first"),
+        (&["move", "A", "nowhere"], 76, "where: queue://nowhere"),
+        (&["move", "nowhere", "A"], 76, "where: queue://nowhere"),
         (&["move", "nowhere", "A"], 76, "there is no queue://nowhere"),
         (&["move", "A", "topic://T"], 76, "moved to a queue"),
         (&["move", "A", "B", "--selector", "a = ="], 76, "selector"),
@@ -331,6 +338,64 @@ fn messages_move_between_queues_and_stay_moved_after_a_kill() {
     }
 }
 
+/// Killed while it moves messages, again and again, until three kills came in the middle of a move.
+#[test]
+fn every_message_is_in_one_queue_when_a_broker_is_killed_in_the_middle_of_a_move() {
+    const MESSAGES: u64 = 5000;
+    let mut broker = Broker::new();
+    let mut client = broker.client("C");
+    client.ask("SEND\ndestination:/queue/B\npersistent:true\n\nfirst\0");
+    for number in 1..MESSAGES {
+        client.send(&format!("SEND\ndestination:/queue/A\npersistent:true\n\n{number}\0"));
+    }
+    client.ask("SEND\ndestination:/queue/A\npersistent:true\n\nlast\0");
+    let (mut from, mut to, mut interrupted) = ("A", "B", 0);
+    for _ in 0..100 {
+        let (before, there) = (waiting(&broker, from), waiting(&broker, to));
+        assert_eq!(before + there, MESSAGES + 1);
+        let mut order = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+            .args([
+                "destinations",
+                "move",
+                from,
+                to,
+                "--data",
+                broker.data.path().to_str().unwrap(),
+            ])
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while waiting(&broker, to) == there && order.try_wait().unwrap().is_none() {}
+        broker.restart();
+        order.wait().unwrap();
+        let left = waiting(&broker, from);
+        assert_eq!(left + waiting(&broker, to), MESSAGES + 1, "{left} are left in {from}");
+        interrupted += u32::from(left > 0 && left < before);
+        if interrupted == 3 {
+            break;
+        }
+        (from, to) = (to, from);
+    }
+    assert_eq!(interrupted, 3, "no kill came in the middle");
+    let mut client = broker.client("D");
+    let mut bodies = std::collections::BTreeSet::new();
+    for queue in ["A", "B"] {
+        let messages = waiting(&broker, queue);
+        client.ask(&format!(
+            "SUBSCRIBE\nid:{queue}\ndestination:/queue/{queue}\nack:auto\n\n\0"
+        ));
+        for _ in 0..messages {
+            let frame = client.frame();
+            let (_, body) = frame.split_once("\n\n").unwrap();
+            assert!(bodies.insert(body.to_owned()), "{body:?} came twice");
+        }
+    }
+    assert_eq!(bodies.len() as u64, MESSAGES + 1);
+}
+
 #[test]
 fn dead_letters_are_listed_with_their_reasons_and_sent_back() {
     let broker = Broker::new();
@@ -338,7 +403,17 @@ fn dead_letters_are_listed_with_their_reasons_and_sent_back() {
         broker.text(&["dlq", "list"]),
         "No dead letters in queue://ActiveMQ.DLQ.\n"
     );
-    assert_eq!(broker.failure(&["dlq", "retry"]).0, 76, "there is nothing to send back");
+    assert_eq!(
+        broker.text(&["dlq", "retry"]),
+        "Sent 0 messages of queue://ActiveMQ.DLQ back.\n",
+        "it is made for the first dead letter"
+    );
+    assert_eq!(broker.failure(&["dlq", "retry", "nowhere"]).0, 76);
+    let (code, words) = broker.failure(&["dlq", "retry", "--id", "X"]);
+    assert!(
+        code == 76 && words.contains("there is no message with the id X"),
+        "{words}"
+    );
     let mut client = broker.client("C");
     for queue in ["A", "B"] {
         client.ask(&format!(
@@ -372,6 +447,14 @@ fn dead_letters_are_listed_with_their_reasons_and_sent_back() {
     let only_b = broker.json(&["dlq", "list", "--selector", "kind = 'B'"]);
     assert_eq!(only_b["messages"].as_array().unwrap().len(), 1);
 
+    client.ask("SUBSCRIBE\nid:D\ndestination:/queue/ActiveMQ.DLQ\nack:client\n\n\0");
+    assert!(client.frame().starts_with("MESSAGE") && client.frame().starts_with("MESSAGE"));
+    let (code, words) = broker.failure(&["dlq", "retry", "--id", id]);
+    assert!(
+        code == 76 && words.contains("was sent back. Left 1 message: a consumer has it"),
+        "{words}"
+    );
+    client.ask("UNSUBSCRIBE\nid:D\n\n\0");
     let back = "Sent 1 message of queue://ActiveMQ.DLQ back.\n";
     assert_eq!(broker.text(&["dlq", "retry", "--id", id]), back);
     assert_eq!((waiting(&broker, "A"), waiting(&broker, "B")), (0, 1));

@@ -29,5 +29,6 @@ pub use clients::{
 pub use moves::{DeadLetter, DeadLettersAnswer, DeadLettersRequest, Left, MoveRequest, MoveStatus};
 pub use query::{parameters, parse_destination};
 pub use respond::{BrowseAnswer, DestinationsAnswer, ErrorAnswer};
+pub(crate) use routes::ORDER_WITHIN;
 pub use server::{REQUEST_BYTES_MAX, serve};
 pub use status_text::{bytes_text, duration_text, status_text};

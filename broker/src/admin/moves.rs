@@ -44,7 +44,7 @@ pub struct Left {
     pub without_origin: u64,
     /// They came from a temporary destination.
     pub origin_gone: u64,
-    /// They came from a topic where nobody would get them now.
+    /// They came from a topic where nobody would keep them now: persistent messages go back only to durable subscriptions.
     pub unheard: u64,
 }
 

@@ -40,7 +40,7 @@ use super::{metrics, order};
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Time for an order: a purge of millions is done in steps.
-const ORDER_WITHIN: Duration = Duration::from_secs(10 * 60);
+pub(crate) const ORDER_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// Destinations or messages in one answer, at most.
 const LIMIT_MAX: usize = 1000;

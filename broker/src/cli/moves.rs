@@ -14,11 +14,11 @@ use crate::admin::{DeadLetter, DeadLettersAnswer, Left, MoveStatus, bytes_text};
 use message::excerpt;
 
 const MOVE_AFTER_HELP: &str = "\
-Every message is in exactly one of the two queues at every moment, whatever
-happens; Ctrl-C ends a move, and what was moved stays moved. Messages keep id,
-priority, properties and expiration, arrive behind what waits there, and count
-as never delivered. What a consumer has is left, and told. Exit code 76 if the
-move stopped before its end.
+Every persistent message is in exactly one of the two queues at every moment,
+whatever happens; Ctrl-C ends a move, and what was moved stays moved. Messages
+keep id, priority, properties and expiration, arrive behind what waits there,
+and count as never delivered. What a consumer has is left, and told. Exit code
+76 if the move stopped before its end.
 
   holdfast destinations move orders orders.parked
   holdfast destinations move orders orders.eu --selector \"region = 'EU'\"
@@ -50,9 +50,11 @@ const LIST_AFTER_HELP: &str = "  holdfast dlq list
   holdfast dlq list orders.parked --json";
 
 const RETRY_AFTER_HELP: &str = "\
-Each message goes where it was sent first, as if it were new: its redeliveries
-count from 0, and it does not expire. A queue that was deleted is made again.
-What came from a topic goes to its subscribers of now, and stays if it has none.
+Each message goes back to the queue or topic in which it was rejected or
+expired, as if it were new: its redeliveries count from 0, and it has no
+expiration any more. A queue that was deleted is made again.
+What came from a topic goes to all its subscribers of now, also to those that
+acknowledged it before; it stays if no durable subscription takes it.
 
   holdfast dlq retry
   holdfast dlq retry --id ID:holdfast-3-7-1
@@ -147,14 +149,21 @@ fn retry(arguments: &DlqRetryArguments, output: &Output) -> Result<(), Failure> 
     )?;
     if let Some(id) = &arguments.id
         && moved.messages == 0
-        && moved.left == Left::default()
         && moved.stopped.is_none()
     {
+        let id = excerpt(id, 120);
+        let what = if moved.left == Left::default() {
+            format!("there is no message with the id {id}")
+        } else {
+            let reasons = left(&moved.left).replace('\n', " ");
+            let reasons = reasons.trim_end().trim_end_matches('.');
+            format!("no message with the id {id} was sent back. {reasons}")
+        };
         return Err(Failure::new(
             Exit::Refused,
-            format!("there is no message with the id {}", excerpt(id, 120)),
+            what,
             moved.from,
-            "`holdfast dlq list` shows the ids",
+            "`holdfast dlq list` shows the ids, and which of them a consumer has",
         ));
     }
     let text = format!("Sent {} of {} back.\n", messages(moved.messages), moved.from);
@@ -210,8 +219,8 @@ fn left(left: &Left) -> String {
         ),
         (
             left.unheard,
-            "nobody subscribes to the topic that it came from",
-            "nobody subscribes to the topics that they came from",
+            "no durable subscription to the topic that it came from takes it",
+            "no durable subscription to the topics that they came from takes them",
             "",
             "",
         ),
@@ -304,7 +313,7 @@ mod tests {
         assert_eq!(
             left(&all),
             "Left 1 message: a consumer has it.\nLeft 2 messages: damaged and set aside.\nLeft 3 messages: nothing says where they came from.\n\
-             Left 1 message: it came from a temporary destination.\nLeft 1 message: nobody subscribes to the topic that it came from.\n"
+             Left 1 message: it came from a temporary destination.\nLeft 1 message: no durable subscription to the topic that it came from takes it.\n"
         );
         assert_eq!(left(&Left::default()), "");
     }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use message::selector::Selector;
 use message::{
     ConnectionId, Destination, Message, MessageNumber, Refusal, RefusalKind, RequestId, Selectable, Send, Sequence,
 };
@@ -12,7 +13,7 @@ use mutant::Mutant;
 use record::{Definition, ObjectId, Record, Sent, Waiting};
 
 use crate::backlog::Position;
-use crate::consumer::{Consumer, PendingCopy};
+use crate::consumer::PendingCopy;
 use crate::engine::Engine;
 use crate::step::Step;
 use crate::topic::Topic;
@@ -39,6 +40,19 @@ pub(crate) struct Arrival {
     number: MessageNumber,
     priority: u8,
     expiration: u64,
+}
+
+/// One message for a queue or topic, judged once: nobody who decides by it judges another one than is sent.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    sender: ConnectionId,
+    object: ObjectId,
+    /// Its number.
+    pub(crate) number: MessageNumber,
+    /// Where it will wait: the queue, or the topic's durable subscriptions that take it.
+    pub(crate) targets: Vec<ObjectId>,
+    /// What is sent.
+    pub(crate) message: Arc<Message>,
 }
 
 impl Arrival {
@@ -225,33 +239,72 @@ impl Engine {
     /// Adds one message for a queue or topic to a plan.
     pub(crate) fn plan_one(
         &mut self,
-        step: &Step<'_>,
+        step: &mut Step<'_>,
         connection: ConnectionId,
         object: ObjectId,
         message: Arc<Message>,
         duplicate_id: Option<Arc<str>>,
         plan: &mut Plan,
     ) {
+        let incoming = self.judge(step, connection, object, message);
+        self.plan_judged(step, incoming, duplicate_id, plan);
+    }
+
+    /// Gives a message its number and says where it would wait.
+    pub(crate) fn judge(
+        &mut self,
+        step: &mut Step<'_>,
+        sender: ConnectionId,
+        object: ObjectId,
+        message: Arc<Message>,
+    ) -> Incoming {
         let number = self.take_number();
-        let (targets, is_recorded) = match self.queues.get_mut(&object) {
+        let targets = if self.queues.contains_key(&object) {
+            vec![object]
+        } else {
+            self.durable_targets(step, sender, object, number, &message)
+        };
+        Incoming {
+            sender,
+            object,
+            number,
+            targets,
+            message,
+        }
+    }
+
+    /// Adds a message to a plan.
+    pub(crate) fn plan_judged(
+        &mut self,
+        step: &Step<'_>,
+        incoming: Incoming,
+        duplicate_id: Option<Arc<str>>,
+        plan: &mut Plan,
+    ) {
+        let Incoming {
+            sender,
+            object,
+            number,
+            targets,
+            message,
+        } = incoming;
+        let is_recorded = match self.queues.get_mut(&object) {
             Some(queue) => {
                 if queue.keeps_senders() {
-                    queue.senders.insert(number, connection);
+                    queue.senders.insert(number, sender);
                 }
                 queue.counters.enqueued += 1;
                 plan.after = plan.after.max(queue.newest);
-                (vec![object], message.persistent && queue.is_recorded())
+                message.persistent && queue.is_recorded()
             }
             None => {
-                let targets = self.durable_targets(connection, object, number, &message);
                 let Some(topic) = self.topics.get_mut(&object) else {
                     return;
                 };
                 topic.counters.enqueued += 1;
                 plan.after = plan.after.max(topic.newest);
                 plan.heard.push((object, number, Arc::clone(&message)));
-                let is_recorded = message.persistent && !targets.is_empty();
-                (targets, is_recorded)
+                message.persistent && !targets.is_empty()
             }
         };
         self.totals.enqueued += 1;
@@ -271,32 +324,40 @@ impl Engine {
         }
     }
 
-    /// The durable subscriptions that take a topic's message.
-    pub(crate) fn durable_targets(
+    /// The durable subscriptions that take a topic's message. Their selectors' effort counts.
+    fn durable_targets(
         &self,
-        connection: ConnectionId,
+        step: &mut Step<'_>,
+        sender: ConnectionId,
         topic: ObjectId,
         number: MessageNumber,
         message: &Message,
     ) -> Vec<ObjectId> {
         let sender = self
             .connections
-            .get(&connection)
+            .get(&sender)
             .and_then(|connection| connection.client_id.as_ref());
         let durables = self.topics.get(&topic).map(|topic| &topic.durables);
-        let takes = |object: &ObjectId| {
+        let mut effort = 0_u32;
+        let mut takes = |object: &ObjectId| {
             let Some(durable) = self.queues.get(object).and_then(|queue| queue.durable()) else {
                 return false;
             };
-            let is_own = durable.no_local && sender == Some(&durable.client_id);
-            let seen = Selectable {
-                message,
-                number,
-                redeliveries: 0,
-            };
-            !is_own && durable.selector.as_ref().is_none_or(|selector| selector.matches(&seen))
+            if durable.no_local && sender == Some(&durable.client_id) {
+                return false;
+            }
+            let (is_wanted, spent) = judged(durable.selector.as_deref(), number, message);
+            effort = effort.saturating_add(spent);
+            is_wanted
         };
-        durables.into_iter().flatten().copied().filter(takes).collect()
+        let targets = durables
+            .into_iter()
+            .flatten()
+            .copied()
+            .filter(|object| takes(object))
+            .collect();
+        step.spend_effort(effort);
+        targets
     }
 
     /// Makes a plan, and what was acknowledged with it, come true; the newest record that the answer rests on.
@@ -415,12 +476,18 @@ impl Engine {
             return;
         }
         let after = recorded.max(*newest);
+        let mut effort = 0_u32;
         for subscriber in subscribers.iter() {
             let Some(consumer) = self.consumers.get_mut(subscriber) else {
                 continue;
             };
             let is_own = consumer.no_local && subscriber.connection == connection;
-            if is_own || !selects(consumer, number, message) {
+            if is_own {
+                continue;
+            }
+            let (is_wanted, spent) = judged(consumer.selector.as_deref(), number, message);
+            effort = effort.saturating_add(spent);
+            if !is_wanted {
                 continue;
             }
             let copy = PendingCopy {
@@ -443,18 +510,36 @@ impl Engine {
                 }
             }
         }
+        step.spend_effort(effort);
+    }
+
+    /// Whether a subscriber of the moment wants a topic's message.
+    pub(crate) fn is_heard(
+        &self,
+        step: &mut Step<'_>,
+        topic: ObjectId,
+        number: MessageNumber,
+        message: &Message,
+    ) -> bool {
+        let subscribers = self.topics.get(&topic).map(|topic| &topic.subscribers);
+        let consumers = subscribers.into_iter().flatten();
+        let mut effort = 0_u32;
+        let is_heard = consumers.filter_map(|id| self.consumers.get(id)).any(|consumer| {
+            let (is_wanted, spent) = judged(consumer.selector.as_deref(), number, message);
+            effort = effort.saturating_add(spent);
+            is_wanted
+        });
+        step.spend_effort(effort);
+        is_heard
     }
 }
 
-/// Whether a topic's message is one that a consumer wants.
-pub(crate) fn selects(consumer: &Consumer, number: MessageNumber, message: &Message) -> bool {
+/// Whether a selector, if there is one, matches a topic's message, and what that cost.
+fn judged(selector: Option<&Selector>, number: MessageNumber, message: &Message) -> (bool, u32) {
     let seen = Selectable {
         message,
         number,
         redeliveries: 0,
     };
-    consumer
-        .selector
-        .as_ref()
-        .is_none_or(|selector| selector.matches(&seen))
+    selector.map_or((true, 0), |selector| selector.judge(&seen))
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use engine::{AdminAnswer, AdminCommand, AdminRefusal, AdminRequest, BrowsePosition, DestinationStatistics};
+use engine::{AdminAnswer, AdminCommand, AdminRefusal, AdminRequest, BrowsePosition, DestinationStatistics, MoveTo};
 use leadership::Addresses;
 use message::{Destination, Kind};
 use node::NodeStatus;
@@ -73,6 +73,7 @@ impl NodeView {
     }
 
     async fn order(&self, command: AdminCommand, about: String) -> Result<AdminAnswer, Refused> {
+        let named = Named::of(&command);
         let request = self.pump.node.borrow_mut().order(self.pump.now(), command);
         let Some(request) = request else {
             return Err(not_leading(&self.look(), about));
@@ -82,15 +83,22 @@ impl NodeView {
         self.pump.wake.notify_one();
         match receiver.await {
             Ok(AdminAnswer::Refused { kind, text }) => {
+                let about = match named.to.filter(|_| kind == AdminRefusal::NotFound) {
+                    Some((from, to)) if self.exists(&from) => format!("{to:#}"),
+                    Some(_) | None => about,
+                };
                 let (kind, what_to_do) = match kind {
-                    AdminRefusal::NotFound => (RefusedKind::NotFound, "`holdfast destinations list` shows what exists"),
+                    AdminRefusal::NotFound => (RefusedKind::NotFound, format!("`{}` shows what exists", named.list)),
                     AdminRefusal::Invalid => (
                         RefusedKind::Invalid,
-                        "put right what the message names; `holdfast destinations --help` says what each order takes",
+                        format!(
+                            "put right what the message names; `{}` says what each order takes",
+                            named.help
+                        ),
                     ),
                     AdminRefusal::Conflict => (
                         RefusedKind::Conflict,
-                        "remove what stands in the way (close the consumers, unsubscribe), then try again",
+                        "remove what stands in the way (close the consumers, unsubscribe), then try again".into(),
                     ),
                 };
                 Err(Refused::new(kind, text, about, what_to_do))
@@ -98,6 +106,12 @@ impl NodeView {
             Ok(answer) => Ok(answer),
             Err(_) => Err(not_leading(&self.look(), about)),
         }
+    }
+
+    fn exists(&self, destination: &Destination) -> bool {
+        let node = self.pump.node.borrow();
+        node.engine()
+            .is_some_and(|engine| engine.destination(destination).is_some())
     }
 
     fn look(&self) -> NodeStatus {
@@ -112,6 +126,42 @@ impl NodeView {
             free_bytes: space.map_or(0, |space| space.available),
             watermark_bytes: journal::watermark_bytes(total, self.segment_bytes),
             sends_wait: status.sends_wait.is_some(),
+        }
+    }
+}
+
+/// What a refusal of an order names beside its text.
+struct Named {
+    /// From where to where, if that is what was ordered.
+    to: Option<(Destination, Destination)>,
+    /// The command that lists what there is.
+    list: &'static str,
+    /// The command that says what the order takes.
+    help: &'static str,
+}
+
+impl Named {
+    fn of(command: &AdminCommand) -> Named {
+        let (list, help) = ("holdfast destinations list", "holdfast destinations --help");
+        match command {
+            AdminCommand::Move { from, to, .. } => match to {
+                MoveTo::Queue(to) => Named {
+                    to: Some((from.clone(), to.clone())),
+                    list,
+                    help,
+                },
+                MoveTo::Origin => Named {
+                    to: None,
+                    list,
+                    help: "holdfast dlq --help",
+                },
+            },
+            AdminCommand::RemoveDurable { .. } => Named {
+                to: None,
+                list: "holdfast subscriptions",
+                help: "holdfast subscriptions --help",
+            },
+            _ => Named { to: None, list, help },
         }
     }
 }

@@ -108,7 +108,12 @@ impl Engine {
                 number: found.number,
                 redeliveries: found.redeliveries,
             };
-            if browse.selector.as_ref().is_none_or(|selector| selector.matches(&seen)) {
+            let (is_wanted, effort) = match &browse.selector {
+                Some(selector) => selector.judge(&seen),
+                None => (true, 0),
+            };
+            step.spend_effort(effort);
+            if is_wanted {
                 browse.bytes += message.bytes_held();
                 browse.messages.push(Browsed {
                     message,

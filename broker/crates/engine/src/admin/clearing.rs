@@ -51,6 +51,10 @@ impl Engine {
     /// Goes on: looks at as many messages as the step allows, and records what of them goes.
     pub(crate) fn clear_on(&mut self, step: &mut Step<'_>, mut clearing: Clearing) {
         while let Some(object) = clearing.objects.front().copied() {
+            if step.is_over() {
+                self.work.push_back(Work::Clear(clearing));
+                return;
+            }
             let queue = self.queues.get(&object).filter(|queue| queue.backlog.set_aside() > 0);
             let Some(queue) = queue else {
                 step.spend(1);
@@ -79,9 +83,6 @@ impl Engine {
             if is_at_end {
                 clearing.objects.pop_front();
                 clearing.cursors = Cursors::default();
-            } else if step.is_over() {
-                self.work.push_back(Work::Clear(clearing));
-                return;
             }
         }
         let messages = clearing.gone;

@@ -116,12 +116,12 @@ pub enum AdminRefusal {
 pub enum MoveTo {
     /// To a queue that exists; neither temporary nor the one where they are.
     Queue(Destination),
-    /// Each to where it came from before it was moved: dead letters to the queue or topic that they were sent to. A queue that is gone is made again.
+    /// Each to where it came from before it was moved, without an expiration: dead letters to the queue or topic in which they were rejected or expired. A queue that is gone is made again.
     Origin,
 }
 
-/// Where a move goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a move goes on. The default is a place behind which nothing is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MoveToGo {
     /// Behind this message.
     pub(crate) behind: Option<BrowsePosition>,
@@ -142,7 +142,7 @@ pub struct Moved {
     pub without_origin: u64,
     /// Messages left because they came from a temporary destination.
     pub origin_gone: u64,
-    /// Messages left because they came from a topic where nobody would get them now.
+    /// Messages left because they came from a topic where nobody would keep them now: persistent ones go back only to durable subscriptions.
     pub unheard: u64,
     /// Why nothing more can be moved now, although there may be more.
     pub stopped: Option<String>,

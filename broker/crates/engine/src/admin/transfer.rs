@@ -1,21 +1,21 @@
 //! An administrator's move of waiting messages: from queue to queue, or out of a dead-letter queue to where each came from. Page by page, each a bounded piece of work.
 //!
-//! Every message leaves one queue and arrives in the other with one record, so that it is in exactly one of them whatever happens. It arrives as ActiveMQ's move lets it: with its id, priority,
-//! expiration and properties, behind what waits there, and never delivered before. What a consumer has stays with it. Invariant: a page never meets what arrived after the first page was asked for.
+//! Every persistent message leaves one queue and arrives in the other with one record, so that it is in exactly one of them whatever happens. It arrives as ActiveMQ's move lets it: with its id, priority,
+//! properties and, unless it goes back where it came from, expiration, behind what waits there, and never delivered before. What a consumer has stays with it. Invariant: a page never meets what arrived after the first page was asked for.
 //! The store's space counts: a move stops when sends would wait. Deliberately absent: the loop over the pages (the caller's). Proved by `tests/engine/transfers.rs`.
 
 use std::sync::Arc;
 
 use message::selector::Selector;
 use message::{ConnectionId, Destination, Kind, Message, MessageNumber, Selectable, Sequence};
-use record::{ObjectId, Record, Waiting};
+use record::{ObjectId, Record};
 
 use super::{AdminAnswer, AdminRefusal, AdminRequest, BrowsePosition, MoveTo, MoveToGo, Moved};
 use crate::backlog::{BodyAt, Cursors, Found, Position};
 use crate::dispatch::is_past;
 use crate::engine::Engine;
 use crate::reads::Waiter;
-use crate::send::{Plan, selects};
+use crate::send::{Incoming, Plan};
 use crate::settings::STEP_MESSAGES_MAX;
 use crate::step::Step;
 use crate::work::Work;
@@ -39,6 +39,8 @@ pub(crate) struct Transfer {
     cursors: Cursors,
     last: Option<Position>,
     looked: usize,
+    /// Messages passed since bodies were asked for.
+    passed: usize,
     bytes: usize,
     moved: Moved,
     after: Sequence,
@@ -57,7 +59,7 @@ enum Stays {
     WithoutOrigin,
     /// Where it came from was temporary.
     OriginGone,
-    /// Nobody would get it.
+    /// Nobody would get it, or nobody would keep it although it is persistent.
     Unheard,
     /// Nothing can be moved any more.
     Everything(String),
@@ -107,6 +109,7 @@ impl Engine {
             cursors: last.map_or_else(Cursors::default, Cursors::behind),
             last,
             looked: 0,
+            passed: 0,
             bytes: 0,
             moved: Moved::default(),
             after: self.unchanged(self.newest_of([queue])),
@@ -167,7 +170,7 @@ impl Engine {
                 BodyAt::Stored(_) => match self.body_at_hand(position.number) {
                     Some(message) => Some(message),
                     None => {
-                        self.read_for_transfer(step, id, &transfer);
+                        self.read_for_transfer(step, id, &mut transfer, position.number);
                         self.transfers.insert(id, transfer);
                         return;
                     }
@@ -241,13 +244,14 @@ impl Engine {
         if let Some(why) = self.store_full.as_ref().filter(|_| message.persistent) {
             return Err(Stays::Everything(format!("Persistent store is Full: {why}")));
         }
-        let (target, original) = match transfer.to {
+        let (target, original, expiration) = match transfer.to {
             Target::Queue(object) => {
                 // What it came from before says more than where it lay meanwhile.
                 let original = message.original_destination.clone();
-                (object, original.unwrap_or_else(|| from.clone()))
+                (object, original.unwrap_or_else(|| from.clone()), message.expiration)
             }
-            Target::Origin => (self.origin_of(step, &from, message, found.number)?, from.clone()),
+            // As if it were new; what was parked here by a move does not expire on its way back.
+            Target::Origin => (self.origin_of(step, &from, message)?, from.clone(), 0),
         };
         let destination = match (self.queues.get(&target), self.topics.get(&target)) {
             (Some(queue), _) => queue.destination().cloned(),
@@ -259,24 +263,22 @@ impl Engine {
         let moved = Arc::new(Message {
             original_destination: Some(original),
             destination,
+            expiration,
             ..(**message).clone()
         });
         let (object, number) = (transfer.queue, position.number);
+        let incoming = self.judge_once(step, target, moved)?;
         let is_stored = matches!(found.body, BodyAt::Stored(_));
         if !is_stored {
             self.drop_volatile(object, position);
         }
         let mut plan = Plan::default();
-        self.plan_one(step, ADMINISTRATOR, target, moved, None, &mut plan);
+        self.plan_judged(step, incoming, None, &mut plan);
         let after = self.carry_out_as(step, ADMINISTRATOR, plan, |mut sent| match (sent.pop(), is_stored) {
             (Some(sent), true) => Some(Record::Moved { object, number, sent }),
             (Some(sent), false) => Some(Record::Sent(sent)),
-            // A topic's subscribers of the moment have it; nothing else keeps it.
-            (None, true) => Some(Record::Acknowledged(Waiting {
-                object,
-                numbers: vec![number],
-            })),
-            (None, false) => None,
+            // Never what is stored: it is persistent, and goes only where it is recorded.
+            (None, _) => None,
         });
         let own = self.queues.get_mut(&object).map(|queue| &mut queue.counters);
         for counters in own.into_iter().chain([&mut self.totals]) {
@@ -285,13 +287,27 @@ impl Engine {
         Ok(after)
     }
 
-    /// Where a dead letter came from; makes it if it is gone.
+    /// Judges a message that is about to be moved. What is persistent goes to a topic only if a durable subscription keeps it: a subscriber of the moment that is slow or gone may never get it.
+    fn judge_once(&mut self, step: &mut Step<'_>, target: ObjectId, moved: Arc<Message>) -> Result<Incoming, Stays> {
+        if let Some(topic) = self.topics.get(&target) {
+            step.spend(topic.durables.len() + topic.subscribers.len());
+        }
+        let incoming = self.judge(step, ADMINISTRATOR, target, moved);
+        let message = &incoming.message;
+        let is_kept = !incoming.targets.is_empty();
+        if is_kept || (!message.persistent && self.is_heard(step, target, incoming.number, message)) {
+            Ok(incoming)
+        } else {
+            Err(Stays::Unheard)
+        }
+    }
+
+    /// Where a dead letter came from; makes the queue again if it is gone.
     fn origin_of(
         &mut self,
         step: &mut Step<'_>,
         from: &Destination,
         message: &Arc<Message>,
-        number: MessageNumber,
     ) -> Result<ObjectId, Stays> {
         let origin = message.original_destination.as_ref().filter(|origin| *origin != from);
         let Some(origin) = origin else {
@@ -307,23 +323,7 @@ impl Engine {
         if origin.kind.is_queue() {
             return Ok(self.ensure(step, origin));
         }
-        let Some(object) = self.names.get(origin).copied() else {
-            return Err(Stays::Unheard);
-        };
-        let subscribers = self.topics.get(&object).map(|topic| &topic.subscribers);
-        let is_heard = || {
-            let mut consumers = subscribers
-                .into_iter()
-                .flatten()
-                .filter_map(|id| self.consumers.get(id));
-            consumers.any(|consumer| selects(consumer, number, message))
-        };
-        let is_kept = !self.durable_targets(ADMINISTRATOR, object, number, message).is_empty();
-        if is_kept || is_heard() {
-            Ok(object)
-        } else {
-            Err(Stays::Unheard)
-        }
+        self.names.get(origin).copied().ok_or(Stays::Unheard)
     }
 
     fn body_at_hand(&mut self, number: MessageNumber) -> Option<Arc<Message>> {
@@ -333,14 +333,21 @@ impl Engine {
         }
     }
 
-    /// Asks for the bodies that a page needs next, many at a time rather than one after each.
-    fn read_for_transfer(&mut self, step: &mut Step<'_>, id: u64, transfer: &Transfer) {
+    /// Asks for the bodies that a page needs next, `first` first of all; many at a time rather than one after each.
+    fn read_for_transfer(&mut self, step: &mut Step<'_>, id: u64, transfer: &mut Transfer, first: MessageNumber) {
         let Some(queue) = self.queues.get(&transfer.queue) else {
             return;
         };
+        let (asked_max, bytes_max) = (self.settings.read_ahead_messages.max(1), self.settings.read_ahead_bytes);
+        let waiter = Waiter::Transfer(id, transfer.queue);
+        // Most of what the last look asked for is still to come: another would find nothing new.
+        if transfer.passed < asked_max / 2 && self.reads.is_waiting(first, waiter) {
+            return;
+        }
+        transfer.passed = 0;
         let mut cursors = transfer.cursors;
         let (mut asked, mut bytes) = (0, 0);
-        for _ in 0..self.settings.read_ahead_messages.max(1) {
+        for _ in 0..asked_max {
             let Some((position, found)) = queue.backlog.next(&cursors) else {
                 return;
             };
@@ -350,11 +357,10 @@ impl Engine {
                 continue;
             }
             bytes += place.length as usize;
-            if asked > 0 && bytes > self.settings.read_ahead_bytes {
+            if asked > 0 && bytes > bytes_max {
                 return;
             }
             asked += 1;
-            let waiter = Waiter::Transfer(id, transfer.queue);
             self.reads.ask(step.store, found.number, place, waiter);
         }
     }
@@ -370,5 +376,6 @@ impl Transfer {
         self.cursors.advance(position);
         self.last = Some(position);
         self.looked += 1;
+        self.passed += 1;
     }
 }

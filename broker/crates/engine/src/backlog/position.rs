@@ -54,7 +54,7 @@ impl Cursors {
 
     /// Counts a position, and all before it in its lane, as looked at.
     pub(crate) fn advance(&mut self, position: Position) {
-        self.0[position.lane()] = MessageNumber(position.number.0 + 1);
+        self.0[position.lane()] = MessageNumber(position.number.0.saturating_add(1));
     }
 
     /// Counts a whole lane as looked at.

@@ -1,7 +1,7 @@
 //! No step does more than its share.
 
-use engine::{AdminCommand, AdminRequest, EngineTime, STEP_MESSAGES_MAX};
-use message::{Command, ConsumerId, Subscribe};
+use engine::{AdminAnswer, AdminCommand, AdminRequest, BrowsePosition, Effect, EngineTime, MoveTo, STEP_MESSAGES_MAX};
+use message::{Command, ConsumerId, MessageNumber, Subscribe};
 
 use super::broker::{Broker, destination};
 
@@ -204,4 +204,135 @@ fn hundreds_of_dropped_queues_are_freed_in_one_step() {
         inner.engine.next_timeout().unwrap().0 > inner.now
     };
     assert_eq!(steps(&broker, is_idle), 1);
+}
+
+/// Steps that an order takes until its answer is there.
+fn steps_of(broker: &Broker, command: AdminCommand) -> usize {
+    {
+        let mut inner = broker.0.borrow_mut();
+        let inner = &mut *inner;
+        inner
+            .engine
+            .handle_admin(EngineTime(inner.now), AdminRequest(u64::MAX), command, &mut inner.store);
+    }
+    let is_answered = |broker: &Broker| {
+        let mut inner = broker.0.borrow_mut();
+        std::iter::from_fn(|| inner.engine.poll_effect()).any(|effect| matches!(effect, Effect::Admin { .. }))
+    };
+    1 + steps(broker, is_answered)
+}
+
+#[test]
+fn what_a_move_sends_to_a_topic_counts_for_each_subscription() {
+    let broker = Broker::new();
+    let client = broker.client_named(Some("C"));
+    let rejects = client.subscribe_with("topic:T", |subscribe| subscribe.durable = Some("D".into()));
+    for number in 0..20 {
+        client.send("topic:T", &number.to_string());
+        rejects.reject(&number.to_string());
+    }
+    for number in 0..STEP_MESSAGES_MAX / 2 {
+        let durable = Some(format!("{number}").into());
+        client
+            .subscribe_with("topic:T", |subscribe| subscribe.durable = durable)
+            .close();
+    }
+    let steps = steps_of(&broker, retry());
+    assert!(
+        steps >= 10,
+        "{steps} steps for 20 messages to {} subscriptions",
+        STEP_MESSAGES_MAX / 2
+    );
+}
+
+fn retry() -> AdminCommand {
+    AdminCommand::Move {
+        from: destination("ActiveMQ.DLQ"),
+        to: MoveTo::Origin,
+        selector: None,
+        limit: STEP_MESSAGES_MAX,
+        go_on: None,
+    }
+}
+
+/// A selector that takes as long as some hundred messages for each that it judges.
+fn costly() -> String {
+    ["long LIKE '%y%'"; 8].join(" OR ")
+}
+
+fn long() -> String {
+    "x".repeat(40_000)
+}
+
+#[test]
+fn the_selectors_of_the_subscriptions_that_a_move_sends_to_count() {
+    let broker = Broker::new();
+    let client = broker.client_named(Some("C"));
+    let rejects = client.subscribe_with("topic:T", |subscribe| subscribe.durable = Some("D".into()));
+    for number in 0..20 {
+        client.send_property("topic:T", &number.to_string(), "long", &long());
+        rejects.reject(&number.to_string());
+    }
+    let unwilling = |subscribe: &mut Subscribe| {
+        subscribe.durable = Some("unwilling".into());
+        subscribe.selector = Some(costly().into());
+    };
+    client.subscribe_with("topic:T", unwilling).close();
+    let plain = steps_of(&broker, browse(None));
+    let steps = steps_of(&broker, retry());
+    assert!(steps >= 4 && plain == 1, "{steps} steps");
+}
+
+fn browse(selector: Option<&str>) -> AdminCommand {
+    AdminCommand::Browse {
+        queue: destination("ActiveMQ.DLQ"),
+        from: None,
+        limit: STEP_MESSAGES_MAX,
+        selector: selector.map(Into::into),
+    }
+}
+
+#[test]
+fn the_selector_of_an_administrators_browse_counts() {
+    let broker = Broker::new();
+    let client = broker.client();
+    for number in 0..20 {
+        client.send_property("ActiveMQ.DLQ", &number.to_string(), "long", &long());
+    }
+    assert_eq!(steps_of(&broker, browse(None)), 1);
+    let steps = steps_of(&broker, browse(Some(&costly())));
+    assert!(steps >= 4, "{steps} steps");
+}
+
+#[test]
+fn subscriptions_with_nothing_set_aside_are_passed_over_a_thousand_a_step() {
+    let broker = Broker::new();
+    let client = broker.client_named(Some("C"));
+    for number in 0..3 * STEP_MESSAGES_MAX {
+        let durable = Some(format!("{number}").into());
+        client
+            .subscribe_with("topic:T", |subscribe| subscribe.durable = durable)
+            .close();
+    }
+    let command = AdminCommand::PurgeSetAside {
+        destination: destination("topic:T"),
+    };
+    let steps = steps_of(&broker, command);
+    assert!(steps >= 3, "{steps} steps");
+}
+
+#[test]
+fn a_browse_behind_the_last_possible_place_finds_nothing() {
+    let broker = Broker::new();
+    broker.client().send_priority("Q", "x", 9);
+    let command = AdminCommand::Browse {
+        queue: destination("Q"),
+        from: Some(BrowsePosition {
+            priority: 9,
+            number: MessageNumber(u64::MAX),
+        }),
+        limit: 10,
+        selector: Some("JMSPriority = 9".into()),
+    };
+    assert!(matches!(broker.admin(command), AdminAnswer::Browsed { messages, next: None } if messages.is_empty()));
 }

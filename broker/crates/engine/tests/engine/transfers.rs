@@ -385,6 +385,19 @@ fn a_retry_brings_dead_letters_back_where_they_came_from_as_if_new() {
 }
 
 #[test]
+fn what_was_parked_keeps_its_expiration_and_does_not_expire_once_it_is_sent_back() {
+    let broker = with_queues(&["parked"]);
+    broker.client().send_expiring("A", "x", 50_000);
+    let expiration = broker.messages("A")[0].expiration;
+    all(&broker, "A", &queue("parked"), None);
+    assert_eq!(broker.messages("parked")[0].expiration, expiration);
+    all(&broker, "parked", &MoveTo::Origin, None);
+    assert_eq!(broker.messages("A")[0].expiration, 0);
+    broker.wait(100_000);
+    assert_eq!(broker.contents("A"), ["x"]);
+}
+
+#[test]
 fn a_retry_makes_the_queue_again_that_was_deleted_unless_there_are_too_many() {
     let broker = Broker::with(Settings {
         destinations_max: 2,
@@ -411,8 +424,8 @@ fn a_retry_makes_the_queue_again_that_was_deleted_unless_there_are_too_many() {
     assert_eq!(broker.contents("A"), ["a"]);
 }
 
-#[test]
-fn a_topics_dead_letter_goes_back_only_when_somebody_gets_it() {
+/// A dead letter `bad` of topic T, whose subscription is gone.
+fn orphan() -> Broker {
     let broker = Broker::new();
     let client = broker.client_named(Some("C"));
     let durable = client.subscribe_with("topic:T", |subscribe| subscribe.durable = Some("D".into()));
@@ -423,9 +436,50 @@ fn a_topics_dead_letter_goes_back_only_when_somebody_gets_it() {
         client_id: "C".into(),
         name: "D".into(),
     });
+    broker
+}
+
+#[test]
+fn a_topics_dead_letter_goes_back_only_when_somebody_keeps_it() {
+    let broker = orphan();
     let retry = || page(&broker, "ActiveMQ.DLQ", MoveTo::Origin, None, None);
     assert_eq!((retry().messages, retry().unheard), (0, 1));
     assert_eq!(broker.contents("ActiveMQ.DLQ"), ["bad"], "it is not lost");
+    let listening = broker.client();
+    // What it cannot take at once is only remembered, and dropped when that becomes too much.
+    let slow = listening.subscribe_with("topic:T", |subscribe| subscribe.prefetch = 0);
+    let listener = listening.subscribe("topic:T");
+    assert_eq!(
+        (retry().messages, retry().unheard),
+        (0, 1),
+        "a subscriber of the moment keeps nothing"
+    );
+    broker.crash();
+    assert_eq!(broker.contents("ActiveMQ.DLQ"), ["bad"]);
+    drop((slow, listener));
+    let client = broker.client_named(Some("C"));
+    let unwilling = client.subscribe_with("topic:T", |subscribe| {
+        subscribe.durable = Some("unwilling".into());
+        subscribe.selector = Some("a = 1".into());
+    });
+    assert_eq!((retry().messages, retry().unheard), (0, 1));
+    let durable = client.subscribe_with("topic:T", |subscribe| subscribe.durable = Some("E".into()));
+    let listener = client.subscribe("topic:T");
+    assert_eq!(retry().messages, 1);
+    let heard = [durable.received(), listener.received(), unwilling.received()];
+    assert_eq!(heard.concat(), ["bad", "bad"]);
+    assert_eq!(broker.contents("ActiveMQ.DLQ"), [""; 0]);
+}
+
+#[test]
+fn what_came_from_a_topic_and_is_not_persistent_goes_back_to_whoever_hears_it() {
+    let broker = with_queues(&["topic:T"]);
+    let client = broker.client();
+    client.send_with("parked", "bad", |message, _| {
+        message.persistent = false;
+        message.original_destination = Some(destination("topic:T"));
+    });
+    let retry = || page(&broker, "parked", MoveTo::Origin, None, None);
     let unwilling = client.subscribe_with("topic:T", |subscribe| subscribe.selector = Some("a = 1".into()));
     assert_eq!((retry().messages, retry().unheard), (0, 1));
     let listener = client.subscribe("topic:T");
@@ -434,8 +488,33 @@ fn a_topics_dead_letter_goes_back_only_when_somebody_gets_it() {
         (listener.received(), unwilling.received()),
         (vec!["bad".into()], vec![])
     );
-    broker.crash();
-    assert_eq!(broker.contents("ActiveMQ.DLQ"), [""; 0], "who heard it has it");
+}
+
+/// It lies in the dead-letter queue under another destination than it is sent back to, and selectors see that.
+#[test]
+fn who_gets_a_dead_letter_is_judged_by_what_is_sent() {
+    for (selector, goes) in [
+        ("JMSDestination <> 'topic://T'", false),
+        ("JMSDestination = 'topic://T'", true),
+    ] {
+        let broker = orphan();
+        let client = broker.client_named(Some("W"));
+        let watch = client.subscribe_with("topic:>", |subscribe| {
+            subscribe.durable = Some("W".into());
+            subscribe.selector = Some(selector.into());
+        });
+        let moved = page(&broker, "ActiveMQ.DLQ", MoveTo::Origin, None, None);
+        assert_eq!((moved.messages, moved.unheard), (u64::from(goes), u64::from(!goes)));
+        broker.crash();
+        drop(watch);
+        assert_eq!(broker.contents("ActiveMQ.DLQ").len(), usize::from(!goes), "{selector}");
+        let client = broker.client_named(Some("W"));
+        let watch = client.subscribe_with("topic:>", |subscribe| {
+            subscribe.durable = Some("W".into());
+            subscribe.selector = Some(selector.into());
+        });
+        assert_eq!(watch.received().len(), usize::from(goes), "{selector}");
+    }
 }
 
 #[test]
@@ -462,4 +541,27 @@ fn what_an_answer_says_was_moved_rests_on_its_records() {
     let (after, answer) = broker.admin_after(order("A", queue("B"), None, None)).unwrap();
     assert!(matches!(answer, AdminAnswer::Moved(Moved { messages: 1, .. })));
     assert_eq!(after.0, broker.appended() as u64);
+}
+
+#[test]
+fn bodies_are_asked_for_many_at_a_time_and_not_again_after_each() {
+    let broker = with_queues(&["B"]);
+    broker.0.borrow_mut().settings.read_ahead_messages = 16;
+    let client = broker.client();
+    for number in 0..40 {
+        client.send("A", &number.to_string());
+    }
+    broker.crash();
+    broker.hold_reads();
+    assert!(broker.admin_after(order("A", queue("B"), None, None)).is_none());
+    let asked = || broker.0.borrow().store.reads.len();
+    assert_eq!(asked(), 16);
+    for answered in 1..8 {
+        broker.answer_a_read();
+        assert_eq!(asked(), 16 - answered, "half of them first");
+    }
+    broker.answer_a_read();
+    assert_eq!(asked(), 16, "then the next ones");
+    broker.answer_reads();
+    assert_eq!(broker.contents("B").len(), 40);
 }

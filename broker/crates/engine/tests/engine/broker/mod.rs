@@ -144,6 +144,17 @@ impl Broker {
         inner.run();
     }
 
+    /// The oldest read alone comes back.
+    pub(crate) fn answer_a_read(&self) {
+        let mut inner = self.0.borrow_mut();
+        let inner = &mut *inner;
+        let (place, token) = inner.store.reads.pop_front().unwrap();
+        let message = inner.store.message(place);
+        let now = EngineTime(inner.now);
+        inner.engine.loaded(now, token, Ok(message), &mut inner.store);
+        inner.run();
+    }
+
     /// The oldest read finds damage.
     pub(crate) fn damage_a_read(&self, text: &str) {
         let mut inner = self.0.borrow_mut();
