@@ -84,6 +84,7 @@ impl Pair {
                 Command::Begin { .. } => "begin".to_string(),
                 Command::Commit { .. } => "commit".to_string(),
                 Command::Rollback { .. } => "rollback".to_string(),
+                Command::Barrier => "barrier".to_string(),
                 other => panic!("{other:?}"),
             });
             if let Some(request) = request {
@@ -236,7 +237,8 @@ fn transactions_nacks_and_goodbye_reach_the_broker_in_order() {
             "ack 2..2",
             "begin",
             "rollback",
-            "unsubscribe"
+            "unsubscribe",
+            "barrier"
         ]
     );
 }

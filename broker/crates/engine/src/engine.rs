@@ -255,6 +255,7 @@ impl Engine {
             Command::Rollback { transaction } => self.rollback(step, connection, request, transaction),
             Command::CreateTemporary { destination } => self.create_temporary(connection, request, &destination),
             Command::DeleteTemporary { destination } => self.delete_temporary(connection, request, &destination),
+            Command::Barrier => self.effects.done(connection, request, Sequence::NONE),
         }
     }
 
