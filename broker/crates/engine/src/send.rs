@@ -3,6 +3,7 @@
 //! A plan is made first and consults everything (names, selectors, duplicates, limits); carrying it out is one record, or none if nothing of it lasts. Invariant: all destinations of one send, and all
 //! sends of one transaction, arrive with one record or not at all.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use message::selector::Selector;
@@ -98,9 +99,10 @@ impl Engine {
         plan: &mut Plan,
     ) -> Result<(), Refusal> {
         let mut fresh: Vec<&Destination> = Vec::with_capacity(send.destinations.len());
+        let mut known = BTreeSet::new();
         for destination in &send.destinations {
             if let Some(id) = &send.duplicate_id {
-                if fresh.contains(&destination) {
+                if !known.insert(destination) {
                     continue;
                 }
                 if let Some(original) = self.find_duplicate(step, destination, id) {
