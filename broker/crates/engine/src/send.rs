@@ -80,7 +80,8 @@ impl Engine {
             Some(transaction) => self.send_in_transaction(step, connection, transaction, send),
             None => {
                 let mut plan = Plan::default();
-                self.plan(step, connection, &send, &mut plan)
+                self.one_record_may_hold(&send)
+                    .and_then(|()| self.plan(step, connection, &send, &mut plan))
                     .map(|()| self.carry_out(step, connection, plan, Vec::new()))
             }
         };
@@ -88,6 +89,21 @@ impl Engine {
             Ok(after) => self.effects.done(connection, request, after),
             Err(refusal) => self.effects.refused(connection, request, Sequence::NONE, refusal),
         }
+    }
+
+    /// What is stored for several destinations is a transaction of its own: one record has the message once for each of them.
+    fn one_record_may_hold(&self, send: &Send) -> Result<(), Refusal> {
+        let bytes_max = self.settings.transaction_bytes_max;
+        let count = send.destinations.len();
+        let bytes = send.bytes_held() + count.saturating_sub(1) * send.message.bytes_held();
+        if count == 1 || !send.message.persistent || bytes <= bytes_max {
+            return Ok(());
+        }
+        let text = format!(
+            "Can not send message to {count} destinations at once: stored once for each it would take '{bytes}' bytes, and the maximum allowed size is '{bytes_max}' bytes. \
+             Nothing was sent; send it to fewer at a time, or raise transaction_bytes_max"
+        );
+        Err(Refusal::new(RefusalKind::ResourceAllocation, text))
     }
 
     /// Adds a send to a plan, or says why it cannot be. That there is space for it was seen before (`flow.rs`).
