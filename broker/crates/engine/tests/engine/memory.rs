@@ -65,6 +65,41 @@ fn no_more_is_read_ahead_than_consumers_have_room_for() {
 }
 
 #[test]
+fn what_comes_first_is_read_first_however_much_was_given_back_behind_it() {
+    let broker = Broker::with(Settings {
+        body_cache_bytes: 0,
+        ..Settings::default()
+    });
+    let (producer, client) = (broker.client(), broker.client());
+    // More than the cache holds at the least, 4 MiB.
+    let filling = "x".repeat(1 << 20);
+    let consumer = producer.subscribe_with("Q", |subscribe| subscribe.prefetch = 1);
+    producer.send("Q", "one");
+    (0..8).for_each(|_| producer.send("Q", &filling));
+    let busy = client.subscribe_with("Q", |subscribe| subscribe.prefetch = 8);
+    assert_eq!(busy.received().len(), 8);
+    producer.send_priority("Q", "urgent", 9);
+    (0..8).for_each(|_| producer.send("other", &filling));
+    broker.hold_reads();
+    client.disconnect();
+    assert_eq!(consumer.received(), ["one"]);
+    consumer.ack_all();
+    let lengths = || -> Vec<u32> {
+        broker
+            .0
+            .borrow()
+            .store
+            .reads
+            .iter()
+            .map(|(place, _)| place.length)
+            .collect()
+    };
+    assert!(matches!(lengths()[..], [length] if length < 1 << 10), "{:?}", lengths());
+    broker.answer_reads();
+    assert_eq!(consumer.received(), ["urgent"]);
+}
+
+#[test]
 fn a_persistent_send_to_several_destinations_takes_no_more_than_a_transaction() {
     let transaction_bytes_max = 100_000;
     let broker = Broker::with(Settings {
