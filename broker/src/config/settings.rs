@@ -123,7 +123,9 @@ settings! {
     "limits.connect_within" limits_connect_within: Duration = "10s", "100ms" to "10min";
 
     /// Memory of one open transaction; a larger one can only be rolled back.
-    "limits.transaction_bytes_max" limits_transaction_bytes_max: Size = "64MiB", "64KiB" to "16GiB";
+    ///
+    /// A persistent message to several destinations is stored like a transaction, once for each of them: one that would take more is refused.
+    "limits.transaction_bytes_max" limits_transaction_bytes_max: Size = "64MiB", "64KiB" to "2GiB";
 
     /// Memory of all open transactions together; the one that would go beyond it can only be rolled back.
     ///

@@ -84,6 +84,7 @@ impl Pair {
                 Command::Begin { .. } => "begin".to_string(),
                 Command::Commit { .. } => "commit".to_string(),
                 Command::Rollback { .. } => "rollback".to_string(),
+                Command::Barrier => "barrier".to_string(),
                 other => panic!("{other:?}"),
             });
             if let Some(request) = request {
@@ -215,7 +216,7 @@ fn transactions_nacks_and_goodbye_reach_the_broker_in_order() {
         .collect();
     assert_eq!(messages.len(), 2);
     assert!(messages[1].is_redelivered() && messages[1].header("content-length").is_none());
-    pair.client.nack(&messages[0].ack_token(), Some("t"), None);
+    pair.client.nack(&messages[0].ack_token(), None, None);
     pair.client.commit("t", None);
     pair.client.ack(&messages[1].ack_token(), None, None);
     pair.client.begin("u", None);
@@ -236,7 +237,8 @@ fn transactions_nacks_and_goodbye_reach_the_broker_in_order() {
             "ack 2..2",
             "begin",
             "rollback",
-            "unsubscribe"
+            "unsubscribe",
+            "barrier"
         ]
     );
 }

@@ -34,6 +34,8 @@ pub(crate) struct Connection {
     pub(crate) backlog: Backlog,
     /// What it was delivered and has not taken.
     pub(crate) untaken: Rc<Untaken>,
+    /// The number of its consumer that was last woken and had room.
+    pub(crate) last_woken: u32,
 }
 
 impl Connection {
@@ -46,6 +48,7 @@ impl Connection {
             sends_to: BTreeSet::new(),
             backlog: Backlog::default(),
             untaken,
+            last_woken: 0,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use message::{ConsumerId, Delivery, Event, Message, MessageNumber, Property, Selectable, Sequence};
 use mutant::Mutant;
-use record::{ObjectId, Record};
+use record::{ObjectId, Place, Record};
 
 use crate::backlog::{BodyAt, Found, Position};
 use crate::cache::BodyCache;
@@ -129,10 +129,10 @@ impl Dispatch<'_, '_, '_> {
             }
             let message = match &found.body {
                 BodyAt::Memory(message) => Arc::clone(message),
-                BodyAt::Stored(_) => match self.body(found.number) {
+                BodyAt::Stored(place) => match self.body(found.number) {
                     Some(message) => message,
                     None => {
-                        self.read_ahead(id, found.number);
+                        self.read_ahead(id, found.number, *place);
                         return Look::Nothing;
                     }
                 },
@@ -170,11 +170,10 @@ impl Dispatch<'_, '_, '_> {
     }
 
     /// Asks for the bodies that an interest needs next, `first` first of all; many at a time rather than one after each.
-    fn read_ahead(&mut self, id: u32, first: MessageNumber) {
+    fn read_ahead(&mut self, id: u32, first: MessageNumber, place: Place) {
         let Some(interest) = self.queue.interests.get_mut(&id) else {
             return;
         };
-        let (mut asked, mut bytes) = (0, 0);
         let (asked_max, bytes_max) = (self.settings.read_ahead_messages.max(1), self.settings.read_ahead_bytes);
         let waiter = Waiter::Consumers(self.queue.id);
         if interest.passed < asked_max / 2 && self.reads.is_waiting(first, waiter) {
@@ -182,6 +181,9 @@ impl Dispatch<'_, '_, '_> {
         }
         interest.passed = 0;
         let interest = &*interest;
+        // It may lie behind more of what was given back than the cache holds: read in their order, they would push each other out for ever.
+        self.reads.ask(self.step.store, first, place, waiter);
+        let (mut asked, mut bytes) = (1, place.length as usize);
         let wanted = if interest.selector.is_some() {
             asked_max
         } else {
@@ -204,10 +206,11 @@ impl Dispatch<'_, '_, '_> {
         let returned = interest.returned().filter_map(|position| backlog.get(position));
         for found in returned.take(asked_max).chain(ahead.take(2 * asked_max)) {
             let BodyAt::Stored(place) = found.body else { continue };
-            if found.set_aside || self.queue.in_flight.contains(&found.number) || self.cache.contains(found.number) {
+            let is_here = found.number == first || self.cache.contains(found.number);
+            if found.set_aside || is_here || self.queue.in_flight.contains(&found.number) {
                 continue;
             }
-            if asked > 0 && (asked >= wanted || bytes + place.length as usize > bytes_max) {
+            if asked >= wanted || bytes + place.length as usize > bytes_max {
                 break;
             }
             asked += 1;

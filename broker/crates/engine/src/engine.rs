@@ -4,6 +4,7 @@
 //! [`Engine::handle_timeout`], for which [`Engine::next_timeout`] asks at once.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use message::{
@@ -255,6 +256,7 @@ impl Engine {
             Command::Rollback { transaction } => self.rollback(step, connection, request, transaction),
             Command::CreateTemporary { destination } => self.create_temporary(connection, request, &destination),
             Command::DeleteTemporary { destination } => self.delete_temporary(connection, request, &destination),
+            Command::Barrier => self.effects.done(connection, request, Sequence::NONE),
         }
     }
 
@@ -358,7 +360,7 @@ impl Engine {
                 self.bury_expired(step, object, position);
             } else if let Some(queue) = self.ready.pop_front() {
                 self.dispatch(step, queue);
-            } else if let Some(consumer) = self.awake.first().copied() {
+            } else if let Some(consumer) = self.next_awake() {
                 self.wake(step, consumer);
             } else if let Some(consumer) = self.browsing.pop_first() {
                 self.look_through(step, consumer);
@@ -408,8 +410,25 @@ impl Engine {
         }
     }
 
+    /// Who is served next of those that are awake: the consumers of a connection by turns, because they share its room.
+    fn next_awake(&self) -> Option<ConsumerId> {
+        let first = *self.awake.first()?;
+        let last = self
+            .connections
+            .get(&first.connection)
+            .map_or(0, |known| known.last_woken);
+        let numbered = |number| ConsumerId { number, ..first };
+        let behind = (Bound::Excluded(numbered(last)), Bound::Included(numbered(u32::MAX)));
+        Some(self.awake.range(behind).next().copied().unwrap_or(first))
+    }
+
     /// A consumer has room: topics' messages that wait for it go out, and one queue that passed it over serves it.
     fn wake(&mut self, step: &mut Step<'_>, id: ConsumerId) {
+        if self.consumers.get(&id).is_some_and(|consumer| consumer.room() > 0)
+            && let Some(connection) = self.connections.get_mut(&id.connection)
+        {
+            connection.last_woken = id.number;
+        }
         self.deliver_pending(step, id);
         step.spend(1);
         let Some(consumer) = self.consumers.get_mut(&id) else {

@@ -111,7 +111,8 @@ fn bytes_of(command: &Command) -> usize {
         | Command::Begin { .. }
         | Command::Commit { .. }
         | Command::Rollback { .. }
-        | Command::Pull { .. } => 0,
+        | Command::Pull { .. }
+        | Command::Barrier => 0,
     };
     COMMAND_BYTES + named
 }
@@ -217,7 +218,8 @@ impl Engine {
             | Command::Commit { .. }
             | Command::Rollback { .. }
             | Command::CreateTemporary { .. }
-            | Command::DeleteTemporary { .. } => false,
+            | Command::DeleteTemporary { .. }
+            | Command::Barrier => false,
         }
     }
 

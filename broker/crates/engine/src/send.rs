@@ -3,6 +3,7 @@
 //! A plan is made first and consults everything (names, selectors, duplicates, limits); carrying it out is one record, or none if nothing of it lasts. Invariant: all destinations of one send, and all
 //! sends of one transaction, arrive with one record or not at all.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use message::selector::Selector;
@@ -79,7 +80,8 @@ impl Engine {
             Some(transaction) => self.send_in_transaction(step, connection, transaction, send),
             None => {
                 let mut plan = Plan::default();
-                self.plan(step, connection, &send, &mut plan)
+                self.one_record_may_hold(&send)
+                    .and_then(|()| self.plan(step, connection, &send, &mut plan))
                     .map(|()| self.carry_out(step, connection, plan, Vec::new()))
             }
         };
@@ -87,6 +89,21 @@ impl Engine {
             Ok(after) => self.effects.done(connection, request, after),
             Err(refusal) => self.effects.refused(connection, request, Sequence::NONE, refusal),
         }
+    }
+
+    /// What is stored for several destinations is a transaction of its own: one record has the message once for each of them.
+    fn one_record_may_hold(&self, send: &Send) -> Result<(), Refusal> {
+        let bytes_max = self.settings.transaction_bytes_max;
+        let count = send.destinations.len();
+        let bytes = send.bytes_held() + count.saturating_sub(1) * send.message.bytes_held();
+        if count == 1 || !send.message.persistent || bytes <= bytes_max {
+            return Ok(());
+        }
+        let text = format!(
+            "Can not send message to {count} destinations at once: stored once for each it would take '{bytes}' bytes, and the maximum allowed size is '{bytes_max}' bytes. \
+             Nothing was sent; send it to fewer at a time, or raise transaction_bytes_max"
+        );
+        Err(Refusal::new(RefusalKind::ResourceAllocation, text))
     }
 
     /// Adds a send to a plan, or says why it cannot be. That there is space for it was seen before (`flow.rs`).
@@ -98,9 +115,10 @@ impl Engine {
         plan: &mut Plan,
     ) -> Result<(), Refusal> {
         let mut fresh: Vec<&Destination> = Vec::with_capacity(send.destinations.len());
+        let mut known = BTreeSet::new();
         for destination in &send.destinations {
             if let Some(id) = &send.duplicate_id {
-                if fresh.contains(&destination) {
+                if !known.insert(destination) {
                     continue;
                 }
                 if let Some(original) = self.find_duplicate(step, destination, id) {

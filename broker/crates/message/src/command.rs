@@ -69,6 +69,8 @@ pub enum Command {
         /// Which.
         destination: Destination,
     },
+    /// Does nothing. Its answer says that everything the connection asked for before was carried out or refused, also what waited for space.
+    Barrier,
 }
 
 /// A message to send.

@@ -21,7 +21,7 @@ use crate::admin::Answers;
 use crate::failure::Failure;
 use crate::heartbeat;
 use crate::leading::{Leading, Pulse};
-use crate::peers::Peers;
+use crate::peers::{Peer, Peers};
 use crate::settings::Settings;
 use crate::start::{self, StartContext, StartProgress, Started};
 use crate::unfinished::{self, Unfinished};
@@ -425,8 +425,7 @@ impl Node {
         }
         let has_enough = leading.journal.bytes_unconfirmed() >= UNCONFIRMED_BYTES_MAX
             || leading.is_resigning()
-            || leading.engine.is_backed_up(connection)
-            || !peer.session.is_reading();
+            || has_enough_of_its_own(&leading.engine, peer, connection);
         if has_enough {
             return 0;
         }
@@ -643,7 +642,15 @@ impl Node {
                 scarce(waiting)
             )));
         }
-        if !self.unfinished.is_scarce(leading.engine.bytes_waiting()) {
+        let is_scarce = self.unfinished.is_scarce(leading.engine.bytes_waiting());
+        if is_scarce {
+            // Otherwise everybody would wait for a client that takes no answers.
+            let (engine, peers) = (&leading.engine, &self.peers);
+            let has_enough = |peer, id| has_enough_of_its_own(engine, peer, id);
+            self.unfinished
+                .pass_over(|id| peers.get(id).is_some_and(|peer| !has_enough(peer, id)));
+        }
+        if !is_scarce {
             self.is_scarce = false;
         } else if !std::mem::replace(&mut self.is_scarce, true) && now.boot >= self.next_scarce_warning {
             self.next_scarce_warning = now.boot + WAITING_WARNING_INTERVAL;
@@ -669,4 +676,9 @@ impl Node {
             Phase::Starting(_) | Phase::Ended(_) => Sequence::NONE,
         }
     }
+}
+
+/// Whether a connection is not read for a reason of its own: its client does not take what it is sent, or has said as much as is held behind a send that waits.
+fn has_enough_of_its_own(engine: &Engine, peer: &Peer, connection: ConnectionId) -> bool {
+    engine.is_backed_up(connection) || !peer.session.is_reading()
 }

@@ -3,7 +3,7 @@
 //! Every connection has [`FLOOR_BYTES`] of its own, whatever others hold: so small frames, acknowledgements above all, always get through. What goes beyond is taken from one budget,
 //! `unfinished_bytes_max`. Once that is used up, a connection is not read beyond its floor, and TCP makes its client wait. The oldest unfinished frame alone may go on, up to
 //! one frame beyond the budget, so that frames never wait for each other in a circle; it has to come on by [`PROGRESS_BYTES`] within `unfinished_progress_within` while others wait, or
-//! its connection is closed.
+//! its connection is closed. A connection that is not read for a reason of its own (its client takes no answers, or its sends wait for space) gives up its place: nobody can say when it is read again.
 //!
 //! Invariant: all of it together takes at most the budget, one frame, and two floors for each connection. docs/decisions/0009 has the reasons. Tests: here, and `tests/node/unfinished.rs`.
 
@@ -102,6 +102,26 @@ impl Unfinished {
         if let Some(large) = self.large.remove(&connection) {
             self.beyond -= large.bytes - FLOOR_BYTES;
             self.line.remove(&large.ticket);
+        }
+    }
+
+    /// Lets the first in line that is read come first: those before it step back behind all others, in their order.
+    pub(crate) fn pass_over(&mut self, is_read: impl Fn(ConnectionId) -> bool) {
+        let Some(first) = self
+            .line
+            .iter()
+            .find(|(_, id)| is_read(**id))
+            .map(|(ticket, _)| *ticket)
+        else {
+            return;
+        };
+        let rest = self.line.split_off(&first);
+        for connection in std::mem::replace(&mut self.line, rest).into_values() {
+            if let Some(large) = self.large.get_mut(&connection) {
+                large.ticket = self.next_ticket;
+                self.line.insert(self.next_ticket, connection);
+                self.next_ticket += 1;
+            }
         }
     }
 
@@ -309,6 +329,27 @@ mod tests {
         while crowd.frames(2) == 0 {
             assert!(crowd.round(), "it goes on");
         }
+    }
+
+    #[test]
+    fn who_is_not_read_lets_the_next_that_is_read_pass() {
+        let mut crowd = Crowd::new(MIB, 3 * MIB);
+        (1..=4).for_each(|number| crowd.join(number, 3 * MIB));
+        while crowd.round() {
+            crowd.clients.get_mut(&ConnectionId(1)).unwrap().is_silent = true;
+            crowd.clients.get_mut(&ConnectionId(2)).unwrap().is_silent = true;
+        }
+        assert_eq!(crowd.unfinished.oldest(), Some(ConnectionId(1)));
+        crowd.unfinished.pass_over(|_| false);
+        assert_eq!(crowd.unfinished.oldest(), Some(ConnectionId(1)), "nobody is read");
+        crowd.unfinished.pass_over(|id| id.0 > 2);
+        assert_eq!(crowd.unfinished.oldest(), Some(ConnectionId(3)));
+        let line: Vec<u64> = crowd.unfinished.line.values().map(|id| id.0).collect();
+        assert_eq!(line, [3, 4, 1, 2]);
+        while crowd.frames(3) == 0 || crowd.frames(4) == 0 {
+            assert!(crowd.round(), "those who are read get on");
+        }
+        assert!(crowd.most <= 4 * MIB, "{}", crowd.most);
     }
 
     #[test]

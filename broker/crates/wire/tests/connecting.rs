@@ -234,6 +234,7 @@ fn the_receipt_of_disconnect_follows_the_answers_to_everything_before() {
         [
             "#2 Send queue://A ID:holdfast-3-7:1 Text \"a\" persistent",
             "#3 Send queue://A ID:holdfast-3-7:2 Text \"b\" persistent",
+            "#4 Barrier",
         ]
     );
     it.done(3);
@@ -245,14 +246,27 @@ fn the_receipt_of_disconnect_follows_the_answers_to_everything_before() {
     it.wait(3_600_000);
     assert_eq!(it.output(), "", "the client decides how long it waits");
     it.done(2);
+    it.done(4);
     assert_eq!(it.output(), "RECEIPT\nreceipt-id:2\n\n^\n");
+    assert!(it.session.is_closing());
+}
+
+#[test]
+fn the_receipt_of_disconnect_covers_a_send_without_a_request() {
+    let mut it = Conversation::connected("1.2");
+    it.client("SEND\ndestination:/queue/A\n\na");
+    assert_eq!(it.client("DISCONNECT\nreceipt:1\n\n"), ["#2 Barrier"]);
+    assert_eq!(it.output(), "", "the message may still wait for space");
+    it.done(2);
+    assert_eq!(it.output(), "RECEIPT\nreceipt-id:1\n\n^\n");
     assert!(it.session.is_closing());
 }
 
 #[test]
 fn disconnect_without_receipt_closes_after_the_answers_or_after_a_while() {
     let mut it = Conversation::connected("1.1");
-    it.client("DISCONNECT\n\n");
+    assert_eq!(it.client("DISCONNECT\n\n"), ["#2 Barrier"]);
+    it.done(2);
     assert!(it.session.is_closing());
 
     let mut it = Conversation::connected("1.1");

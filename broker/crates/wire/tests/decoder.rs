@@ -38,6 +38,15 @@ fn decode(version: Version, bytes: &[u8]) -> Result<Vec<String>, FrameError> {
 }
 
 #[test]
+fn the_first_of_a_repeated_header_counts_among_many_too() {
+    let headers: String = (0..100).map(|number| format!("h{number}:first\n")).collect();
+    let again = headers.replace("first", "again");
+    let frame = |headers: &str| format!("SEND\n{headers}\n\0");
+    let both = decode(Version::V1_2, frame(&(headers.clone() + &again)).as_bytes());
+    assert_eq!(both, decode(Version::V1_2, frame(&headers).as_bytes()));
+}
+
+#[test]
 fn each_version_reads_headers_by_its_own_rules() {
     use Version::{V1_0, V1_1, V1_2};
     for (version, bytes, expected) in [

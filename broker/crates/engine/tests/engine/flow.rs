@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine::{Settings, Waiting};
-use message::RefusalKind;
+use message::{Command, RefusalKind};
 
 use crate::broker::{Broker, Client};
 
@@ -58,6 +58,22 @@ fn what_comes_behind_a_waiting_send_waits_in_order() {
     make_room(&broker);
     assert_eq!(client.outcome(second), Some(Ok(())));
     assert_eq!(consumer.received(), ["first", "second"]);
+}
+
+#[test]
+fn a_barrier_waits_until_everything_before_it_is_carried_out() {
+    let broker = Broker::with(small_memory());
+    let (client, other) = (broker.client(), broker.client());
+    let barrier = client.request(Command::Barrier);
+    assert_eq!(client.outcome(barrier), Some(Ok(())), "nothing waits");
+    let consumer = other.subscribe("Q");
+    client.send_volatile("Q", &"x".repeat(6_000));
+    client.post("Q", &"y".repeat(6_000), |message, _| message.persistent = false);
+    let barrier = client.request(Command::Barrier);
+    assert_eq!(client.outcome(barrier), None);
+    consumer.ack_all();
+    assert_eq!(client.outcome(barrier), Some(Ok(())));
+    assert_eq!(consumer.fresh().len(), 2);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What is kept in memory, and what is read back.
 
 use engine::Settings;
+use message::RefusalKind;
 
 use super::broker::Broker;
 
@@ -61,6 +62,69 @@ fn no_more_is_read_ahead_than_consumers_have_room_for() {
     let consumer = client.subscribe_with("Q", |subscribe| subscribe.prefetch = 1);
     assert_eq!(consumer.received(), ["0"]);
     assert_eq!(broker.0.borrow().store.reads_asked, 1);
+}
+
+#[test]
+fn what_comes_first_is_read_first_however_much_was_given_back_behind_it() {
+    let broker = Broker::with(Settings {
+        body_cache_bytes: 0,
+        ..Settings::default()
+    });
+    let (producer, client) = (broker.client(), broker.client());
+    // More than the cache holds at the least, 4 MiB.
+    let filling = "x".repeat(1 << 20);
+    let consumer = producer.subscribe_with("Q", |subscribe| subscribe.prefetch = 1);
+    producer.send("Q", "one");
+    (0..8).for_each(|_| producer.send("Q", &filling));
+    let busy = client.subscribe_with("Q", |subscribe| subscribe.prefetch = 8);
+    assert_eq!(busy.received().len(), 8);
+    producer.send_priority("Q", "urgent", 9);
+    (0..8).for_each(|_| producer.send("other", &filling));
+    broker.hold_reads();
+    client.disconnect();
+    assert_eq!(consumer.received(), ["one"]);
+    consumer.ack_all();
+    let lengths = || -> Vec<u32> {
+        broker
+            .0
+            .borrow()
+            .store
+            .reads
+            .iter()
+            .map(|(place, _)| place.length)
+            .collect()
+    };
+    assert!(matches!(lengths()[..], [length] if length < 1 << 10), "{:?}", lengths());
+    broker.answer_reads();
+    assert_eq!(consumer.received(), ["urgent"]);
+}
+
+#[test]
+fn a_persistent_send_to_several_destinations_takes_no_more_than_a_transaction() {
+    let transaction_bytes_max = 100_000;
+    let broker = Broker::with(Settings {
+        transaction_bytes_max,
+        ..Settings::default()
+    });
+    let client = broker.client();
+    let body = "x".repeat(30_000);
+    client.send("A,B,C", &body);
+    client.send("A", &body.repeat(5));
+    let refusal = client.try_send("A,B,C,D", &body).unwrap().unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::ResourceAllocation);
+    assert!(
+        refusal
+            .text
+            .starts_with("Can not send message to 4 destinations at once"),
+        "{}",
+        refusal.text
+    );
+    assert!(refusal.text.contains("transaction_bytes_max"));
+    let counts = ["A", "B", "C", "D"].map(|name| broker.contents(name).len());
+    assert_eq!(counts, [2, 1, 1, 0], "all or nothing");
+    // What is not stored is one body in memory.
+    let volatile = client.send_with("A,B,C,D", &body, |message, _| message.persistent = false);
+    assert_eq!(volatile, Some(Ok(())));
 }
 
 #[test]

@@ -78,6 +78,36 @@ fn all_consumers_of_a_connection_share_its_bytes_and_all_go_on() {
 }
 
 #[test]
+fn consumers_of_a_connection_take_turns_with_its_bytes_however_much_waits_for_each() {
+    let broker = Broker::with(settings());
+    let producer = broker.client();
+    let slow: Vec<(Client, Vec<Consumer>)> = (0..2)
+        .map(|number| {
+            let client = broker.client();
+            client.stop_taking();
+            let consumers = ["A", "B", "topic:C", "D"].map(|name| client.subscribe(&format!("{name}{number}")));
+            (client, consumers.into())
+        })
+        .collect();
+    for number in 0..2 {
+        ["A", "B", "topic:C", "D"]
+            .iter()
+            .for_each(|name| fill(&producer, &format!("{name}{number}"), 200));
+    }
+    slow.iter()
+        .for_each(|(_, consumers)| consumers.iter().for_each(|consumer| drop(consumer.fresh())));
+    for _ in 0..5 {
+        for (client, _) in &slow {
+            client.take(50_000 + 2 * BODY_BYTES);
+        }
+    }
+    for (_, consumers) in &slow {
+        let counts: Vec<usize> = consumers.iter().map(|consumer| consumer.fresh().len()).collect();
+        assert!(counts.iter().all(|count| *count >= 10), "{counts:?}");
+    }
+}
+
+#[test]
 fn many_slow_readers_share_a_limit_and_others_are_served_all_the_same() {
     let broker = Broker::with(settings());
     let producer = broker.client();

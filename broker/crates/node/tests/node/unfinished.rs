@@ -196,3 +196,35 @@ fn a_send_larger_than_the_budget_that_waits_for_space_lets_acknowledgements_behi
     world.say(&mut broker, &mut client, &format!("ACK\nid:{id}\n\n"));
     world.listen(&mut broker, &mut client, "s2");
 }
+
+#[test]
+fn a_client_that_takes_no_answers_does_not_keep_the_large_frames_of_others_waiting() {
+    let mut world = World::new(FileSystem::Local);
+    let mut settings = settings(24 * MIB);
+    settings.stomp.answers_bytes_max = 100_000;
+    let mut broker = world.start(settings);
+    world.lead(&mut broker);
+    // It pipelines frames and takes no answers: reading stops in the middle of what came at once, and more than its floor stays unread, from before anybody else began.
+    let deaf = world.client(&mut broker).connection;
+    let chunk = "KEEPALIVE\nreceipt:any\n\n\0".repeat(2_600);
+    while broker.node.may_read(deaf) {
+        broker.node.receive(world.now(), deaf, chunk.as_bytes());
+    }
+    assert!(kept(&broker, &world) > 16 << 10, "{}", kept(&broker, &world));
+    let mut large: Vec<Large> = (0..3)
+        .map(|number| Large::new(&world, &mut broker, number, 20 * MIB))
+        .collect();
+    let mut rounds = 0;
+    while large.iter().any(|large| !large.client.seen.contains("RECEIPT")) {
+        for large in &mut large {
+            large.write(&world, &mut broker);
+            world.hear(&mut broker, &mut large.client);
+        }
+        world.run(Duration::from_millis(1), &mut [&mut broker], |_| false);
+        rounds += 1;
+        let sent = || large.iter().map(|large| large.sent).collect::<Vec<_>>();
+        assert!(rounds < 10_000, "{:?}", sent());
+    }
+    assert!(!broker.node.may_read(deaf));
+    assert!(!broker.node.is_finished(deaf), "it is not closed for it");
+}

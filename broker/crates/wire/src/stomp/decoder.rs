@@ -5,6 +5,7 @@
 //! Tests: `tests/decoder.rs` (every split point gives the same frames; random bytes; every error).
 
 use bytes::{Buf, Bytes, BytesMut};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::frame::{Frame, Span};
@@ -18,6 +19,9 @@ const COPIED_BODY_BYTES_MAX: usize = 16 << 10;
 
 /// A buffer that was larger is given back when nothing is in it: most connections say nothing most of the time.
 const KEPT_BUFFER_BYTES: usize = 4 << 10;
+
+/// Up to so many headers a new one is compared with each of them; the work for more must not grow with their square.
+const FEW_HEADERS: usize = 32;
 
 /// Why the bytes are not a frame. The connection cannot go on: where the next frame begins is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -346,6 +350,8 @@ fn parse_head(block: &[u8], version: Version) -> Result<Frame, FrameError> {
         _ => version,
     };
     let mut headers: Vec<(Span, Span)> = Vec::with_capacity(8);
+    // Their names, once there are many.
+    let mut known: BTreeSet<Box<str>> = BTreeSet::new();
     for line in lines {
         let line = match version {
             Version::V1_0 | Version::V1_2 => line.strip_suffix('\r').unwrap_or(line),
@@ -368,9 +374,14 @@ fn parse_head(block: &[u8], version: Version) -> Result<Frame, FrameError> {
             }
         }
         let name = span(start, middle);
-        let is_repeated = headers
-            .iter()
-            .any(|(known, _)| text[known.start as usize..known.end as usize] == text[start..middle]);
+        let is_repeated = if headers.len() < FEW_HEADERS {
+            headers.iter().any(|(known, _)| known.of(&text) == name.of(&text))
+        } else {
+            if known.is_empty() {
+                known.extend(headers.iter().map(|(known, _)| known.of(&text).into()));
+            }
+            !known.insert(name.of(&text).into())
+        };
         if is_repeated {
             text.truncate(start);
         } else {

@@ -5,7 +5,7 @@
 //! with a slash and has none of these prefixes is refused (ActiveMQ takes it for a queue of that whole name).
 //! Options behind a `?` are cut off: in ActiveMQ they are its own client's affair.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use message::{Destination, Kind};
@@ -63,12 +63,25 @@ impl Temporaries {
     }
 }
 
-/// The destinations that a header names: at least one.
+/// How many destinations a header may name, repeated ones included. Each of them costs a SEND a message, and a frame's headers would have room for thousands.
+const DESTINATIONS_MAX: usize = 1000;
+
+/// The destinations that a header names: at least one, each once.
 pub(super) fn parse_all(text: &str, temporaries: &mut Temporaries) -> Result<Vec<Destination>, Problem> {
-    let mut all: Vec<Destination> = Vec::with_capacity(1);
-    for part in text.trim().split(',') {
+    let count = text.split(',').count();
+    if count == 1 {
+        return Ok(vec![parse(text.trim(), text, true, temporaries)?]);
+    }
+    if count > DESTINATIONS_MAX {
+        let problem = Problem::refused(format!("Too many destinations: the frame names {count}"));
+        return Err(problem.because(format!(
+            "One frame may name up to {DESTINATIONS_MAX}: spread them over several frames. The connection stays open."
+        )));
+    }
+    let (mut all, mut known) = (Vec::with_capacity(count), BTreeSet::new());
+    for part in text.split(',') {
         let destination = parse(part.trim(), text, true, temporaries)?;
-        if !all.contains(&destination) {
+        if known.insert(destination.clone()) {
             all.push(destination);
         }
     }
@@ -172,6 +185,24 @@ mod tests {
         ] {
             assert_eq!(shown(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_frame_names_so_many_destinations_and_makes_none_if_it_names_more() {
+        let named = |count: usize| {
+            (0..count)
+                .map(|number| format!("/queue/{number}"))
+                .collect::<Vec<_>>()
+                .join(",")
+        };
+        let all = parse_all(&named(DESTINATIONS_MAX), &mut temporaries()).expect("so many may be");
+        assert_eq!(all.len(), DESTINATIONS_MAX);
+        assert_eq!(&*all[999].name, "999");
+        let mut temporaries = temporaries();
+        let one_more = format!("/temp-queue/x,{}", named(DESTINATIONS_MAX));
+        let problem = parse_all(&one_more, &mut temporaries).expect_err("it is one more");
+        assert_eq!(problem.message, "Too many destinations: the frame names 1001");
+        assert_eq!(temporaries.take_made(), vec![]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub(super) struct Span {
 }
 
 impl Span {
-    fn of(self, text: &str) -> &str {
+    pub(super) fn of(self, text: &str) -> &str {
         &text[self.start as usize..self.end as usize]
     }
 }

@@ -263,6 +263,7 @@ pub fn show(command: &Command) -> String {
         Command::Rollback { transaction } => format!("Rollback {}", transaction.number),
         Command::CreateTemporary { destination } => format!("CreateTemporary {destination}"),
         Command::DeleteTemporary { destination } => format!("DeleteTemporary {destination}"),
+        Command::Barrier => "Barrier".to_string(),
     }
 }
 

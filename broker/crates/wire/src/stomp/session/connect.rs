@@ -80,6 +80,8 @@ impl Session {
             Some(_) => None,
             None => Some(now.boot + self.settings.limits.close_within),
         };
+        // Sends that are not persistent are asked without a request, and may wait for space all the same.
+        self.request(Command::Barrier, None, Then::Nothing);
         self.end(receipt.map(Outgoing::Receipt), deadline);
     }
 }

@@ -6,7 +6,7 @@
 //! ```
 //! In `Connecting` and from `Ending` on no frame is read: nothing of a client that is about to be refused is carried out, and nothing behind a broken frame either.
 //! Frames before DISCONNECT (or before the broken one) are answered before its RECEIPT (or ERROR) goes out. To make that so, every command whose effect has to last is asked
-//! with a request, also where the client wants no receipt.
+//! with a request, also where the client wants no receipt; and DISCONNECT asks for [`Command::Barrier`], behind everything else.
 
 mod connect;
 mod frames;
