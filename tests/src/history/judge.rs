@@ -523,7 +523,11 @@ impl Judge<'_> {
         let waiting = self.waiting.entry((body, place)).or_default();
         waiting.deliveries += 1;
         waiting.first_delivery.get_or_insert(now);
-        waiting.last_delivery = Some(now);
+        // What was on its way to a consumer that leaves may come behind what somebody else got since.
+        let leaving = self.leaves.iter().any(|leave| leave.consumer == consumer);
+        if !leaving {
+            waiting.last_delivery = Some(now);
+        }
         let (deliveries, gone, purged) = (
             waiting.deliveries,
             waiting.consumed.max(waiting.rejected),
@@ -533,8 +537,6 @@ impl Judge<'_> {
             waiting.drained += 1;
             waiting.drained_unmarked |= !redelivered;
         }
-        // What was on its way to a consumer that leaves may come behind what somebody else got since.
-        let leaving = self.leaves.iter().any(|leave| leave.consumer == consumer);
         if gone == Certainty::Yes && !leaving {
             self.break_rule(
                 Rule::CameBack,

@@ -415,6 +415,23 @@ fn a_commit_without_an_answer_takes_place_wholly_or_not_at_all() {
 }
 
 #[test]
+fn what_a_consumer_that_left_reads_late_does_not_show_that_a_commit_failed() {
+    let mut tale = Tale::new();
+    let places = vec![tale.queue];
+    let left = |delivered: &mut Delivered| delivered.consumer = Consumer(7);
+    tale.sent(3).push(Event::Leaving {
+        consumer: Consumer(7),
+        places,
+    });
+    tale.got_again(3).settling(9, 3, Outcome::Consumed, Some(1));
+    tale.push(Event::Committing(Transaction(1)))
+        .got_with(3, left)
+        .push(Event::Crashed)
+        .drain()
+        .is_good();
+}
+
+#[test]
 fn what_was_rolled_back_refused_or_never_sent_is_never_delivered() {
     Tale::new()
         .in_transaction(1, 1)

@@ -3,10 +3,13 @@
 /// What stands in an ERROR's message or explanation, and the name of what was reached.
 const LIMITS: [(&str, &str); 18] = [
     (
-        "(subscriptions_max)",
+        "(subscriptions_per_connection_max)",
         "limit reached: subscriptions_max of a connection",
     ),
-    ("(transactions_max)", "limit reached: transactions_max of a connection"),
+    (
+        "(transactions_per_connection_max)",
+        "limit reached: transactions_max of a connection",
+    ),
     (
         "maximum allowed size of pending",
         "limit reached: transaction_bytes_max",
@@ -14,7 +17,7 @@ const LIMITS: [(&str, &str); 18] = [
     ("maximum number of destinations", "limit reached: destinations_max"),
     ("maximum number of durable", "limit reached: durable subscriptions"),
     (
-        "(temporary_destinations_max)",
+        "temporary_destinations_per_connection_max",
         "limit reached: temporary_destinations_max",
     ),
     ("(read_ahead_bytes_max)", "limit reached: read_ahead_bytes_max"),
