@@ -129,7 +129,9 @@ pub(super) fn many_headers(_: bool) -> Result<Shown, Trouble> {
 pub(super) fn endless_bodies(_: bool) -> Result<Shown, Trouble> {
     const CLIENTS: usize = 40;
     const FRAME_BYTES_MAX: usize = 16 << 20;
-    let arena = Arena::open(&["--limits-frame-bytes-max=16MiB"])?;
+    // How fast the machine is decides whether they use up what unfinished frames may take.
+    let arena =
+        Arena::open(&["--limits-frame-bytes-max=16MiB"])?.expecting("large frames are read one after the other");
     let mut lines = Vec::new();
     for _ in 0..CLIENTS {
         let mut line = Line::connected(arena.stomp)?;
@@ -144,7 +146,7 @@ pub(super) fn endless_bodies(_: bool) -> Result<Shown, Trouble> {
     let held_up = pushed.iter().filter(|pushed| **pushed == Pushed::HeldUp).count();
     drop(lines);
     arena.close(
-        // A buffer grows by doubling, and what it leaves goes back to the system a little later.
+        // Too much, and named in docs/status.md: what buffers leave as they grow, and when they are done, goes back to the system up to a second later.
         3 * ALL_CLIENTS_BYTES,
         format!(
             "{CLIENTS} bodies without an end, 16 MiB allowed each: {} closed, {held_up} held up",
