@@ -146,8 +146,7 @@ pub(super) fn endless_bodies(_: bool) -> Result<Shown, Trouble> {
     let held_up = pushed.iter().filter(|pushed| **pushed == Pushed::HeldUp).count();
     drop(lines);
     arena.close(
-        // Too much, and named in docs/status.md: what buffers leave as they grow, and when they are done, goes back to the system up to a second later.
-        3 * ALL_CLIENTS_BYTES,
+        ALL_CLIENTS_BYTES,
         format!(
             "{CLIENTS} bodies without an end, 16 MiB allowed each: {} closed, {held_up} held up",
             CLIENTS - held_up

@@ -190,6 +190,52 @@ fn large_bodies_come_through_whole() {
 }
 
 #[test]
+fn a_body_of_any_size_is_the_same_however_it_comes_and_whether_its_length_is_said_or_not() {
+    const KIB64: usize = 64 << 10;
+    for length in [KIB64 - 1, KIB64, KIB64 + 1, 2 * KIB64, 3 * KIB64 - 7] {
+        let body: Vec<u8> = (0..length).map(|byte| (byte % 251) as u8 + 1).collect();
+        for head in [format!("SEND\ncontent-length:{length}\n\n"), "SEND\n\n".to_string()] {
+            let whole = [head.as_bytes(), &body, b"\0SEND\n\nnext\0"].concat();
+            let limits = FrameLimits {
+                frame_bytes_max: (head.len() + length) as u32,
+                ..FrameLimits::default()
+            };
+            for piece in [997, KIB64 - 1, KIB64, KIB64 + head.len(), whole.len()] {
+                let mut decoder = decoder(Version::V1_2, limits);
+                let mut frames = Vec::new();
+                let mut pushed = 0;
+                for piece in whole.chunks(piece) {
+                    decoder.push(piece);
+                    pushed += piece.len();
+                    while let Some(frame) = decoder.next_frame().expect("within the limits") {
+                        frames.push(frame);
+                    }
+                    if frames.is_empty() && pushed >= head.len() {
+                        assert_eq!(decoder.buffered(), pushed - head.len());
+                    }
+                }
+                let bodies: Vec<&[u8]> = frames.iter().map(|frame| &frame.body[..]).collect();
+                assert!(
+                    bodies == [&body[..], b"next"],
+                    "{length} bytes in pieces of {piece} after {head:?}"
+                );
+                assert_eq!(decoder.buffered(), 0);
+            }
+            let too_long = FrameLimits {
+                frame_bytes_max: limits.frame_bytes_max - 1,
+                ..limits
+            };
+            let mut decoder = decoder(Version::V1_2, too_long);
+            let pieces: Vec<&[u8]> = whole.chunks(KIB64).collect();
+            assert!(matches!(
+                all_frames(&mut decoder, &pieces),
+                Err(FrameError::FrameTooLong { .. })
+            ));
+        }
+    }
+}
+
+#[test]
 fn neither_a_large_body_nor_its_connection_keeps_the_others_memory() {
     let mut decoder = decoder(Version::V1_2, FrameLimits::default());
     decoder.push(b"SEND\ncontent-length:100000\n\n");

@@ -1,6 +1,6 @@
 //! Bytes to frames, incrementally, for either side of a connection.
 //!
-//! Invariants: never more is kept than one frame within its limits and the bytes that came with its last piece; nothing is allocated because a frame *says* it is
+//! Invariants: never more is kept than one frame within its limits and the bytes that came with its last part; nothing is allocated because a frame *says* it is
 //! large; whatever the bytes are, the result is frames or one [`FrameError`]. After an error the decoder is spent: the caller closes the connection.
 //! Tests: `tests/decoder.rs` (every split point gives the same frames; random bytes; every error).
 
@@ -8,14 +8,12 @@ use bytes::{Buf, Bytes, BytesMut};
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::body::Body;
 use super::frame::{Frame, Span};
 use super::{FrameLimits, Version};
 
 /// The longest command line, in bytes; as ActiveMQ has it.
 const COMMAND_BYTES_MAX: usize = 1024;
-
-/// A body up to this many bytes is copied out of the buffer: a small message must not keep a large buffer alive.
-const COPIED_BODY_BYTES_MAX: usize = 16 << 10;
 
 /// A buffer that was larger is given back when nothing is in it: most connections say nothing most of the time.
 const KEPT_BUFFER_BYTES: usize = 4 << 10;
@@ -142,14 +140,16 @@ enum Stage {
         /// Lines so far, command included.
         lines: u32,
     },
-    /// Behind the blank line; the buffer begins with the body.
+    /// Behind the blank line; the buffer begins with the body, or with what `body` does not have of it.
     Body {
         frame: Frame,
         /// Bytes that the header block had.
         head: usize,
         /// `content-length`, where it counts.
         length: Option<usize>,
-        /// Bytes looked through for the end.
+        /// What has come of it and is not in the buffer any more.
+        body: Body,
+        /// Bytes of the buffer looked through for the end.
         scanned: usize,
     },
 }
@@ -193,7 +193,11 @@ impl Decoder {
 
     /// Bytes kept that belong to no finished frame.
     pub fn buffered(&self) -> usize {
-        self.buffer.len()
+        let taken = match &self.stage {
+            Stage::Body { body, .. } => body.len(),
+            Stage::Between | Stage::Head { .. } => 0,
+        };
+        taken + self.buffer.len()
     }
 
     /// Frames completed so far.
@@ -263,22 +267,29 @@ impl Decoder {
                                 frame,
                                 head: end,
                                 length,
+                                body: Body::default(),
                                 scanned: 0,
                             };
                         }
                     }
                 }
                 Stage::Body {
-                    head, length, scanned, ..
+                    head,
+                    length,
+                    body,
+                    scanned,
+                    ..
                 } => {
-                    let Some(end) = scan_body(&self.buffer, &self.limits, *head, *length, scanned)? else {
+                    let length = length.map(|length| length - body.len());
+                    let Some(rest) = scan_body(&self.buffer, &self.limits, *head + body.len(), length, scanned)? else {
+                        body.take_pieces(&mut self.buffer);
+                        *scanned = self.buffer.len();
                         return Ok(None);
                     };
-                    let body = take_body(&mut self.buffer, end);
-                    self.buffer.advance(1);
                     match std::mem::replace(&mut self.stage, Stage::Between) {
-                        Stage::Body { mut frame, .. } => {
-                            frame.body = body;
+                        Stage::Body { mut frame, body, .. } => {
+                            frame.body = body.finish(&mut self.buffer, rest);
+                            self.buffer.advance(1);
                             self.frames += 1;
                             return Ok(Some(frame));
                         }
@@ -446,11 +457,11 @@ fn body_length(frame: &Frame, head: usize, limits: &FrameLimits) -> Result<Optio
     Ok(Some(usize::try_from(length).expect("at most frame_bytes_max, a u32")))
 }
 
-/// Where the body ends, if that is there.
+/// Where the body ends in the buffer, if its end is there. `before`: the frame's bytes in front of the buffer; `length`: how long the rest of the body says it is.
 fn scan_body(
     buffer: &[u8],
     limits: &FrameLimits,
-    head: usize,
+    before: usize,
     length: Option<usize>,
     scanned: &mut usize,
 ) -> Result<Option<usize>, FrameError> {
@@ -463,7 +474,7 @@ fn scan_body(
         None => {
             let found = memchr::memchr(0, &buffer[*scanned..]).map(|at| *scanned + at);
             *scanned = buffer.len();
-            if head + found.unwrap_or(buffer.len()) > limits.frame_bytes_max as usize {
+            if before + found.unwrap_or(buffer.len()) > limits.frame_bytes_max as usize {
                 return Err(FrameError::FrameTooLong {
                     limit: limits.frame_bytes_max,
                 });
@@ -471,16 +482,4 @@ fn scan_body(
             Ok(found)
         }
     }
-}
-
-fn take_body(buffer: &mut BytesMut, end: usize) -> Bytes {
-    if end > COPIED_BODY_BYTES_MAX {
-        let body = buffer.split_to(end).freeze();
-        // The rest moves: an idle connection must not keep the body's memory, nor the body the connection's.
-        *buffer = BytesMut::from(&buffer[..]);
-        return body;
-    }
-    let body = Bytes::copy_from_slice(&buffer[..end]);
-    buffer.advance(end);
-    body
 }

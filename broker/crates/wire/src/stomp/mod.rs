@@ -23,6 +23,7 @@
 //!
 //! Deliberately absent: I/O, users, and every decision about messages. Tests: `tests/`.
 
+mod body;
 mod decoder;
 mod delivered;
 mod destinations;
