@@ -74,7 +74,9 @@ settings! {
     "journal.batch_bytes_max" journal_batch_bytes_max: Size = "1MiB", "64KiB" to "1MiB";
 
     /// Batches that may be on their way to the disk at the same time.
-    "journal.writes_in_flight" journal_writes_in_flight: u32 = "4", "1" to "64";
+    ///
+    /// A disk that keeps all of these places for half a millisecond with less than 256 KiB in them is far away, as a network's is: it gets one more each half millisecond, up to four times as many, and 16 at most.
+    "journal.writes_in_flight" journal_writes_in_flight: u32 = "4", "1" to "16";
 
     /// Memory for bodies of persistent messages; others are read back from the journal.
     "journal.body_cache_bytes" journal_body_cache_bytes: Size = "32MiB", "0B" to "64GiB";

@@ -10,8 +10,17 @@ pub const SEGMENT_BYTES: u32 = 64 << 20;
 /// Most bytes of a batch, header and padding included: 1 MiB. Part of the format: a reader refuses a larger one.
 pub const BATCH_BYTES_MAX: u32 = 1 << 20;
 
-/// Batches that may be out to the disk and not confirmed.
+/// Batches that may be out to the disk and not confirmed, however near it is.
 pub const WRITES_IN_FLIGHT: usize = 4;
+
+/// Most batches that may be out: as many as the disk has threads for segments.
+pub const WRITES_IN_FLIGHT_MAX: usize = 16;
+
+/// To a disk that is far away one more may go out when the newest has been out for so long: on EFS, where each takes 3 ms, a record would otherwise wait for one of few places, and then for its write.
+pub const NEXT_WRITE_AFTER: Duration = Duration::from_micros(500);
+
+/// A disk that is that late with fewer bytes than this, of all that are out together, is far away; with more it is busy, and more writes would only make each of them smaller.
+pub(crate) const BUSY_DISK_BYTES: usize = 256 << 10;
 
 /// How long after the confirmation of the newest batch with records an empty batch says so, if no other batch did.
 pub const EMPTY_BATCH_AFTER: Duration = Duration::from_secs(1);
@@ -53,7 +62,7 @@ pub struct JournalSettings {
     pub segment_bytes: u32,
     /// Most bytes of a batch; whole blocks, at most [`BATCH_BYTES_MAX`].
     pub batch_bytes_max: u32,
-    /// Batches out to the disk and not confirmed; at least 1.
+    /// Batches out to the disk and not confirmed, however near it is; 1 to [`WRITES_IN_FLIGHT_MAX`].
     pub writes_in_flight: usize,
 }
 
@@ -68,6 +77,11 @@ impl Default for JournalSettings {
 }
 
 impl JournalSettings {
+    /// Batches out to a disk that is far away and not confirmed: four times as many as to any.
+    pub(crate) fn far_writes_in_flight(&self) -> usize {
+        (4 * self.writes_in_flight).min(WRITES_IN_FLIGHT_MAX)
+    }
+
     /// Whether the numbers go together.
     pub(crate) fn are_sound(&self) -> bool {
         let block = BLOCK_BYTES as u32;
@@ -76,6 +90,6 @@ impl JournalSettings {
             && self.batch_bytes_max <= BATCH_BYTES_MAX
             && self.segment_bytes.is_multiple_of(block)
             && self.segment_bytes >= self.batch_bytes_max
-            && self.writes_in_flight >= 1
+            && (1..=WRITES_IN_FLIGHT_MAX).contains(&self.writes_in_flight)
     }
 }

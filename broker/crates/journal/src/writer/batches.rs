@@ -16,6 +16,8 @@ pub(super) struct Batch {
     pub(super) position: BatchPosition,
     pub(super) blocks: Arc<Blocks>,
     pub(super) state: State,
+    /// When it went out, the last time.
+    pub(super) sent: BootTime,
     /// The newest record that ends in it or before it.
     through: Sequence,
     last_of_segment: bool,
@@ -35,8 +37,6 @@ pub(super) enum State {
     Writing {
         /// As this operation.
         id: OperationId,
-        /// Since then.
-        since: BootTime,
     },
     /// There was no space: the same bytes again.
     NoSpace {
@@ -144,6 +144,7 @@ impl Journal {
             },
             blocks: Arc::new(closed.blocks),
             state: State::Queued,
+            sent: BootTime(0),
             through: Sequence(self.next_sequence.0 - if whole_record { 1 } else { 2 }),
             last_of_segment: header.last_of_segment,
         });
@@ -171,10 +172,32 @@ impl Journal {
         self.segments.contains_key(&self.writing_segment())
     }
 
-    /// Whether one more batch may go out: fewer than `writes_in_flight` are out, none waits for space, and its segment is ready.
-    pub(super) fn may_submit(&self) -> bool {
-        let out = self.batches.iter().filter(|batch| batch.state != State::Queued).count();
-        out < self.settings.writes_in_flight && !self.lacks_space() && self.segment_is_ready()
+    /// Whether one more batch may go out: none waits for space, its segment is ready, and [`Journal::place_free_at`] has come.
+    pub(super) fn may_submit(&self, now: BootTime) -> bool {
+        let is_free = self.place_free_at().is_some_and(|at| now >= at);
+        is_free && !self.lacks_space() && self.segment_is_ready()
+    }
+
+    /// From when on there is a place for one more batch, even if none of those that are out comes back.
+    ///
+    /// | batches out | bytes out | place |
+    /// |---|---|---|
+    /// | fewer than `writes_in_flight` | any | now |
+    /// | fewer than four times as many | fewer than [`BUSY_DISK_BYTES`] | [`NEXT_WRITE_AFTER`] after the newest went out |
+    /// | fewer than four times as many | more | none |
+    /// | more | any | none |
+    pub(super) fn place_free_at(&self) -> Option<BootTime> {
+        let (mut out, mut bytes, mut newest) = (0, 0, BootTime(0));
+        for batch in self.batches.iter().take_while(|batch| batch.state != State::Queued) {
+            out += 1;
+            bytes += batch.blocks.len();
+            newest = newest.max(batch.sent);
+        }
+        if out < self.settings.writes_in_flight {
+            return Some(BootTime(0));
+        }
+        let is_far = out < self.settings.far_writes_in_flight() && bytes < BUSY_DISK_BYTES;
+        is_far.then(|| newest + NEXT_WRITE_AFTER)
     }
 
     /// Sends a batch: for the first time, or the same bytes to the same place after a lack of space.
@@ -189,7 +212,8 @@ impl Journal {
             read_file: self.claim,
             read_offset: self.fence_offset,
         });
-        batch.state = State::Writing { id, since: now };
+        batch.state = State::Writing { id };
+        batch.sent = now;
         if Mutant::ConfirmBeforeWriteReturned.is_at_work() {
             self.confirmed = self.confirmed.max(self.batches[index].through);
         }

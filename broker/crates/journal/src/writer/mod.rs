@@ -1,8 +1,8 @@
 //! The writing side: append → batches → writes → confirmation, in order.
 //!
 //! [`Journal::append`](record::Store::append) encodes a record once, into the open batch; a batch that is full is closed at once and waits its turn. [`Journal::pump`] sends closed batches to the disk,
-//! and closes the open one whenever fewer than `writes_in_flight` batches are out: a batch closes when the disk is free, never on a timer. Each write is the compound operation "write,
-//! then read the fence"; a batch is confirmed when that read said open and every batch before it is confirmed.
+//! and closes the open one whenever fewer than `writes_in_flight` batches are out: a batch closes when the disk is free. A disk that keeps all of these places for [`NEXT_WRITE_AFTER`], with little to write, is far
+//! away and gets one batch more. Each write is the compound operation "write, then read the fence"; a batch is confirmed when that read said open and every batch before it is confirmed.
 //!
 //! Places are fixed when a batch opens, before its segment exists: segments of one epoch are numbered without gaps and are equally long.
 //!
@@ -25,7 +25,7 @@ use record::{
 
 use crate::format::Seed;
 use crate::reading::{Damaged, Reads};
-use crate::settings::{EMPTY_BATCH_AFTER, JournalSettings, NO_SPACE_RETRY_AFTER};
+use crate::settings::{BUSY_DISK_BYTES, EMPTY_BATCH_AFTER, JournalSettings, NEXT_WRITE_AFTER, NO_SPACE_RETRY_AFTER};
 use crate::{Owners, ReplayStart, SegmentOwner};
 use batches::{Batch, State};
 use open::OpenBatch;
@@ -220,7 +220,7 @@ impl Journal {
                 self.submit(index, now.boot);
             }
         }
-        while self.may_submit() {
+        while self.may_submit(now.boot) {
             let queued = self.batches.iter().position(|batch| batch.state == State::Queued);
             if let Some(index) = queued {
                 self.submit(index, now.boot);
@@ -280,7 +280,7 @@ impl Journal {
     /// Since when the oldest write is out, for the stall rule. One that waits for space does not count.
     pub fn oldest_write_since(&self) -> Option<BootTime> {
         let since = self.batches.iter().filter_map(|batch| match batch.state {
-            State::Writing { since, .. } => Some(since),
+            State::Writing { .. } => Some(batch.sent),
             State::Queued | State::NoSpace { .. } | State::Durable => None,
         });
         since.min()
@@ -319,7 +319,15 @@ impl Journal {
             State::Queued | State::Writing { .. } | State::Durable => None,
         });
         let empty = self.empty_batch_due_at().filter(|_| self.segment_is_ready());
-        retries.chain(empty).chain(self.reads.next_deadline()).min()
+        let has_more = self.open.has_chunks() || self.batches.back().is_some_and(|batch| batch.state == State::Queued);
+        let place = self
+            .place_free_at()
+            .filter(|at| has_more && at.0 > 0 && !self.lacks_space() && self.segment_is_ready());
+        retries
+            .chain(place)
+            .chain(empty)
+            .chain(self.reads.next_deadline())
+            .min()
     }
 
     /// The sequence of the newest record appended.

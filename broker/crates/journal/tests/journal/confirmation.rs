@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use journal::{EMPTY_BATCH_AFTER, JournalFailure, JournalSettings, NO_SPACE_RETRY_AFTER};
+use journal::{EMPTY_BATCH_AFTER, JournalFailure, JournalSettings, NEXT_WRITE_AFTER, NO_SPACE_RETRY_AFTER};
 use message::{Epoch, Sequence};
 use platform::DiskErrorKind;
 use record::{SegmentNumber, Store};
@@ -283,4 +283,73 @@ fn a_record_larger_than_a_segment_is_confirmed_when_its_last_chunk_is_and_comes_
     assert_eq!(collected.records.len(), 3);
     assert_prefix(&collected, &rig.appended);
     assert!(collected.told.len() >= 10 && collected.told.iter().all(|(bytes, of)| bytes <= of));
+}
+
+#[test]
+fn a_disk_that_is_far_away_gets_more_batches_at_a_time_and_a_busy_one_does_not() {
+    let settings = JournalSettings {
+        segment_bytes: 64 * BLOCK as u32,
+        writes_in_flight: 2,
+        ..SMALL
+    };
+    let mut rig = Rig::new(settings);
+    rig.provide_segments();
+    let mut appended = 0;
+    let mut append = |rig: &mut Rig| {
+        rig.append_message(100);
+        rig.pump();
+        appended += 1;
+        appended
+    };
+    for out in [1, 2, 2] {
+        append(&mut rig);
+        assert_eq!(rig.machine.disk.pending(), out, "two places, however much there is");
+    }
+    for out in 3..=8 {
+        let due = rig.machine.now().boot + NEXT_WRITE_AFTER;
+        assert_eq!(rig.journal.next_deadline(), Some(due));
+        rig.machine.pass(NEXT_WRITE_AFTER - Duration::from_nanos(1));
+        append(&mut rig);
+        assert_eq!(rig.machine.disk.pending(), out - 1);
+        rig.machine.pass(Duration::from_nanos(1));
+        append(&mut rig);
+        assert_eq!(
+            rig.machine.disk.pending(),
+            out,
+            "the disk took its time: one place more"
+        );
+        append(&mut rig);
+    }
+    rig.machine.pass(Duration::from_secs(1));
+    append(&mut rig);
+    assert_eq!(rig.machine.disk.pending(), 8, "four times as many, and no more");
+    assert_eq!(rig.journal.next_deadline(), None);
+    // They come back in any order, and are confirmed in theirs.
+    rig.machine.disk.complete(7);
+    rig.turn().expect("the fence is open");
+    assert_eq!(rig.journal.confirmed(), Sequence(0));
+    rig.machine.disk.complete_all();
+    rig.turn().expect("the fence is open");
+    rig.pump();
+    rig.machine.disk.complete_all();
+    rig.turn().expect("the fence is open");
+    assert_eq!(rig.journal.confirmed(), Sequence(append(&mut rig) - 1));
+
+    // Late, but with much to write.
+    let settings = JournalSettings {
+        segment_bytes: 256 * BLOCK as u32,
+        batch_bytes_max: 64 * BLOCK as u32,
+        writes_in_flight: 2,
+    };
+    let mut rig = Rig::new(settings);
+    rig.provide_segments();
+    for _ in 0..2 {
+        rig.append_message(130 << 10);
+        rig.pump();
+    }
+    rig.append_message(100);
+    rig.machine.pass(Duration::from_secs(1));
+    rig.pump();
+    assert_eq!(rig.machine.disk.pending(), 2);
+    assert_eq!(rig.journal.next_deadline(), None);
 }

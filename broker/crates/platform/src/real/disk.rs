@@ -39,7 +39,7 @@ enum Group {
 
 /// Every group and its number of threads.
 const GROUPS: [(Group, usize); 4] = [
-    (Group::Segments, 4),
+    (Group::Segments, 16),
     (Group::Cells, 3),
     (Group::Reads, 2),
     (Group::Rest, 2),
@@ -509,7 +509,7 @@ mod tests {
     #[test]
     fn as_many_segment_writes_as_the_journal_sends_are_in_flight_at_once() {
         let threads = |wanted| GROUPS.iter().find(|(group, _)| *group == wanted).unwrap().1;
-        assert!(threads(Group::Segments) >= 4);
+        assert!(threads(Group::Segments) >= 16);
         assert!(
             threads(Group::Cells) >= 2,
             "a fence read must not wait for a stalled heartbeat"
