@@ -5,6 +5,7 @@ The samples are the rows of `holdfast bench --csv` behind comments that say what
 
 import csv
 import json
+import pathlib
 import re
 import statistics
 import sys
@@ -176,10 +177,34 @@ def document(path):
     for scenario, flags in samples.scenarios.items():
         if any(row["scenario"] == scenario for row in samples.rows):
             parts += [f"### {TITLES.get(scenario, scenario)}", f"`holdfast bench {flags}`", scenario_table(samples, scenario)]
+    profiled = pathlib.Path(path).with_name("profile.csv")
+    if profiled.exists():
+        parts += ["## Where the time goes", profile_table(profiled)]
     parts += ["## Memory", size_table(samples)]
     if samples.failed:
         parts += ["## Failed runs", "\n".join(f"- {failed}" for failed in samples.failed)]
     return "\n\n".join(parts) + "\n"
+
+
+def profile_table(path):
+    """Where Holdfast's processor time went, scenario by scenario, as `scripts/bench profile` found it."""
+    samples = Samples(path)
+    shares = {(row["part"], row["scenario"]): float(row["percent"]) for row in samples.rows}
+    scenarios = [scenario for scenario in samples.scenarios if any(key[1] == scenario for key in shares)]
+    parts = sorted({part for part, _ in shares}, key=lambda part: -max(shares.get((part, scenario), 0) for scenario in scenarios))
+    lines = [
+        "Percent of the processor time of the process `holdfast`, from `perf`, in a run of its own "
+        f"({samples.facts['at']}, commit {samples.facts['commit']}): `scripts/bench profile {path}`. The kernel's time is that of the system calls; it is most of all. "
+        "How often the process waited for each message, and how much it wrote, stands in the tables above; what it writes includes segments that are filled with zeros ahead of time.",
+        "",
+        "| part | " + " | ".join(scenarios) + " |",
+        "|---|" + "---|" * len(scenarios),
+    ]
+    for part in parts:
+        found = [shares.get((part, scenario), 0) for scenario in scenarios]
+        if max(found) >= 0.5:
+            lines.append(f"| {part} | " + " | ".join(f"{share:.1f}" for share in found) + " |")
+    return "\n".join(lines)
 
 
 def brief(path):
