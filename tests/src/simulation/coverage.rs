@@ -3,7 +3,7 @@
 use simulated::Coverage;
 
 /// Every name, in order.
-pub const NAMES: [&str; 185] = [
+pub const NAMES: [&str; 186] = [
     "ABORT",
     "ACK",
     "ACK in a transaction",
@@ -52,6 +52,7 @@ pub const NAMES: [&str; 185] = [
     "died while reading the history",
     "died while sealing",
     "died while starting",
+    "died while waiting for space",
     "drained",
     "ended: another leads",
     "ended: damage",

@@ -727,6 +727,7 @@ fn phase_name(phase: &'static str) -> &'static str {
         "hardening the end of the history" => "died while hardening",
         "sealing" => "died while sealing",
         "leading" => "died while beginning to lead",
+        waiting if waiting.starts_with("waiting for space") => "died while waiting for space",
         _ => "died in another phase",
     }
 }
