@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use message::selector::Selector;
 use message::{ConnectionId, Destination, Kind, Message, MessageNumber, Selectable, Sequence};
+use mutant::Mutant;
 use record::{ObjectId, Record};
 
 use super::{AdminAnswer, AdminRefusal, AdminRequest, BrowsePosition, MoveTo, MoveToGo, Moved};
@@ -224,7 +225,11 @@ impl Engine {
             number: last.number,
         });
         transfer.moved.next = is_more.then_some(MoveToGo { behind, through });
-        let after = transfer.after.max(self.as_it_is(transfer.queue));
+        let after = if Mutant::MoveAnsweredEarly.is_at_work() {
+            Sequence::NONE
+        } else {
+            transfer.after.max(self.as_it_is(transfer.queue))
+        };
         self.effects
             .admin(transfer.request, after, AdminAnswer::Moved(transfer.moved));
     }
