@@ -5,7 +5,7 @@ use holdfast_tests::simulation::{Report, coverage, exhaustive, run};
 use simulated::Coverage;
 
 /// Seeds that found something, with what it was. They are run for ever.
-const SEEDS: [u64; 4] = [
+const SEEDS: [u64; 5] = [
     // Nothing: an ordinary run.
     1,
     // The simulation itself: a process that was halted for a power loss failed in the same turn, and the power loss never came.
@@ -13,6 +13,8 @@ const SEEDS: [u64; 4] = [
     // A client whose CONNECT lay unread while a clean stop waited for a stalled disk was told that it had sent none.
     3069, // A start ended because there was no space for one of its directories, instead of waiting.
     500_199,
+    // An administrator was told that a move had left nothing, because another had just taken it with a record that was lost.
+    4155,
 ];
 
 /// Runs for every test run; debug builds are slow.

@@ -1,13 +1,14 @@
 //! The rules, each judged over a whole history.
 
 mod conclusion;
+mod moves;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::{
-    Body, Browse, Consumer, Delivered, Event, History, Outcome, Place, Producer, Purge, Sending, Settlement,
-    Transaction,
+    Body, Browse, Consumer, Delivered, Event, History, Movement, Outcome, Place, Producer, Purge, Sending, Settlement,
+    Target, Transaction,
 };
 
 /// A promise that a history can break; named in docs/guarantees.md.
@@ -39,6 +40,8 @@ pub enum Rule {
     Identity,
     /// A browser sees everything that waits from its beginning to its end.
     Browser,
+    /// What an operator moves is in exactly one place, and no longer where it was once that is answered.
+    Moved,
 }
 
 /// A broken promise.
@@ -82,6 +85,7 @@ pub fn judge(history: &History, tolerance: Tolerance) -> Vec<Violation> {
         ids: BTreeMap::new(),
         drained: BTreeMap::new(),
         purges: BTreeMap::new(),
+        movements: BTreeMap::new(),
         leaves: Vec::new(),
         overtaken: Vec::new(),
         epoch: 0,
@@ -105,13 +109,15 @@ struct Judge<'a> {
     waiting: BTreeMap<(Body, Place), Waiting>,
     settlements: BTreeMap<Settlement, Settled>,
     transactions: BTreeMap<Transaction, Unit>,
-    consumers: BTreeMap<(Consumer, Place, u8), Progress>,
+    /// By the order that brought the messages, if one did.
+    consumers: BTreeMap<(Consumer, Place, u8, Option<Movement>), Progress>,
     producers: BTreeMap<Producer, u64>,
     browses: BTreeMap<Browse, Walk>,
     ids: BTreeMap<u64, Body>,
     /// The lowest priority that each drained consumer has come to.
     drained: BTreeMap<(Consumer, Place), u8>,
-    purges: BTreeMap<Purge, (Place, Vec<Body>)>,
+    purges: BTreeMap<Purge, Emptying>,
+    movements: BTreeMap<Movement, Moving>,
     leaves: Vec<Leave>,
     overtaken: Vec<Overtaken>,
     epoch: u32,
@@ -132,6 +138,14 @@ struct Message {
     rolled_back: bool,
     seen: bool,
     dead_letters: u32,
+    /// An operator may have moved it.
+    moved: bool,
+    /// An operator may have moved it out of the dead-letter queue.
+    retried: bool,
+    /// It may have lost its expiration on such a way.
+    outlives: bool,
+    /// When a client last rejected it.
+    rejected: Moment,
 }
 
 /// What happened to a message in one place.
@@ -146,6 +160,44 @@ struct Waiting {
     rejected: Certainty,
     /// An operator ordered it away.
     purged: Certainty,
+    /// Deliveries without a mark.
+    unmarked: u32,
+    /// Acknowledgements and rejections, each counted once: those that may have taken effect, and those that have.
+    consumptions: Count,
+    rejections: Count,
+    /// How often an operator may have moved it here, by which order lately, and when that was given.
+    arrivals: u32,
+    brought_by: Option<Movement>,
+    brought: Moment,
+    /// An operator moved it away, with answer, and it cannot have come again.
+    left: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Count {
+    possible: u32,
+    certain: u32,
+}
+
+/// An order to empty a queue.
+#[derive(Clone)]
+struct Emptying {
+    place: Place,
+    from: Moment,
+    /// What goes for certain.
+    bodies: Vec<Body>,
+}
+
+/// An order to move messages.
+struct Moving {
+    place: Place,
+    from: Moment,
+    /// What it may take, with where that may arrive.
+    takes: BTreeSet<(Body, Place)>,
+    /// What is certainly no longer where it was, if the answer says that nothing was left.
+    certain: Vec<Body>,
+    /// It may still take something.
+    open: bool,
 }
 
 /// Whether something took effect.
@@ -162,6 +214,8 @@ struct Settled {
     bodies: Vec<Body>,
     outcome: Outcome,
     transaction: Option<Transaction>,
+    /// What of it is in the counts of its messages.
+    counted: Certainty,
 }
 
 #[derive(Default)]
@@ -224,6 +278,10 @@ impl Judge<'_> {
                     );
                 }
                 self.epoch = *epoch;
+                // Nothing of the leader before can be added any more.
+                for moving in self.movements.values_mut() {
+                    moving.open = false;
+                }
             }
             Event::Crashed | Event::Stopped => {}
             Event::Leaving { consumer, places } => {
@@ -254,7 +312,9 @@ impl Judge<'_> {
             }
             Event::Delivered(delivered) => self.delivered(now, delivered),
             Event::Vanished { place, body } => {
-                self.waiting.entry((*body, *place)).or_default().consumed = Certainty::Perhaps;
+                let waiting = self.waiting.entry((*body, *place)).or_default();
+                waiting.consumed = Certainty::Perhaps;
+                waiting.consumptions.possible += 1;
                 if let Some(message) = self.messages.get_mut(body) {
                     message.seen = true;
                 }
@@ -271,7 +331,11 @@ impl Judge<'_> {
                     bodies: bodies.clone(),
                     outcome: *outcome,
                     transaction: *transaction,
+                    counted: Certainty::No,
                 };
+                if *outcome == Outcome::Rejected {
+                    self.rejecting(now, bodies);
+                }
                 self.settlements.insert(*settlement, settled);
                 match transaction {
                     None => self.settle(*settlement, Certainty::Perhaps),
@@ -351,32 +415,47 @@ impl Judge<'_> {
                     walk.until = Some(now);
                 }
             }
-            Event::Purging { purge, place } => self.purging(*purge, *place),
+            Event::Purging { purge, place } => self.purging(now, *purge, *place),
             Event::Purged(purge) => {
-                if let Some((place, bodies)) = self.purges.get(purge).cloned() {
+                if let Some(Emptying { place, from, bodies }) = self.purges.get(purge).cloned() {
                     for body in bodies {
-                        self.waiting.entry((body, place)).or_default().purged = Certainty::Yes;
+                        let waiting = self.waiting.entry((body, place)).or_default();
+                        if waiting.brought <= from {
+                            waiting.purged = Certainty::Yes;
+                        }
                     }
                 }
             }
+            Event::Moving {
+                movement,
+                from,
+                to,
+                only,
+            } => self.moving(now, *movement, *from, *to, only.as_ref()),
+            Event::Moved { movement, left } => self.moved(*movement, *left),
             Event::Draining => self.draining = true,
         }
     }
 
     /// Everything that may be in the queue may go; what was confirmed before goes for certain, once the order is answered.
-    fn purging(&mut self, purge: Purge, place: Place) {
+    fn purging(&mut self, now: Moment, purge: Purge, place: Place) {
         let mut certain = Vec::new();
         for (body, message) in &self.messages {
-            if !message.sending.places.contains(&place) || message.begun.is_none() {
+            if self.copies_in(*body, message, place) == 0 {
                 continue;
+            }
+            if message.confirmed.is_some() && !self.is_on_its_way_to(*body, place) {
+                certain.push(*body);
             }
             let waiting = self.waiting.entry((*body, place)).or_default();
             waiting.purged = waiting.purged.max(Certainty::Perhaps);
-            if message.confirmed.is_some() {
-                certain.push(*body);
-            }
         }
-        self.purges.insert(purge, (place, certain));
+        let emptying = Emptying {
+            place,
+            from: now,
+            bodies: certain,
+        };
+        self.purges.insert(purge, emptying);
     }
 
     fn next_position(&mut self, body: Body) -> u64 {
@@ -397,6 +476,10 @@ impl Judge<'_> {
             rolled_back: false,
             seen: false,
             dead_letters: 0,
+            moved: false,
+            retried: false,
+            outlives: false,
+            rejected: 0,
         });
         message.attempts += 1;
         message.refused = false;
@@ -419,14 +502,22 @@ impl Judge<'_> {
     }
 
     fn settle(&mut self, settlement: Settlement, certainty: Certainty) {
-        let settled = &self.settlements[&settlement];
+        let Some(settled) = self.settlements.get_mut(&settlement) else {
+            return;
+        };
+        let before = settled.counted;
+        // What a drain takes is counted as what it found.
+        let counted = if self.draining { before } else { before.max(certainty) };
+        settled.counted = counted;
         for body in &settled.bodies {
             let waiting = self.waiting.entry((*body, settled.place)).or_default();
-            let outcome = match settled.outcome {
-                Outcome::Consumed => &mut waiting.consumed,
-                Outcome::Rejected => &mut waiting.rejected,
+            let (outcome, count) = match settled.outcome {
+                Outcome::Consumed => (&mut waiting.consumed, &mut waiting.consumptions),
+                Outcome::Rejected => (&mut waiting.rejected, &mut waiting.rejections),
             };
             *outcome = certainty.max(*outcome);
+            count.possible += u32::from(before == Certainty::No && counted > Certainty::No);
+            count.certain += u32::from(before < Certainty::Yes && counted == Certainty::Yes);
         }
     }
 
@@ -483,6 +574,17 @@ impl Judge<'_> {
                 format!("message {} came from {name} and {how}", body.0),
             );
         }
+        let arrivals = self.waiting.get(&(body, place)).map_or(0, |waiting| waiting.arrivals);
+        if draining && self.waiting.get(&(body, place)).is_some_and(|waiting| waiting.left) {
+            self.break_rule(
+                Rule::Moved,
+                Some(body),
+                format!(
+                    "message {} was moved away from {name}, with answer, and waits there",
+                    body.0
+                ),
+            );
+        }
         if dead_letter {
             return;
         }
@@ -494,11 +596,15 @@ impl Judge<'_> {
                 format!("messages {} and {} have the same message-id", first.0, body.0),
             );
         }
-        if !sending.places.contains(&place) {
+        let is_home = sending.places.contains(&place);
+        if !is_home && arrivals == 0 {
             self.break_rule(
                 Rule::Phantom,
                 Some(body),
-                format!("message {} came from {name}, where it was not sent", body.0),
+                format!(
+                    "message {} came from {name}, where it was neither sent nor moved",
+                    body.0
+                ),
             );
         }
         if superseded {
@@ -506,9 +612,10 @@ impl Judge<'_> {
             self.waiting.entry((body, place)).or_default().deliveries += 1;
             return;
         }
+        let (outlives, is_moved) = (self.messages[&body].outlives, self.messages[&body].moved);
         if sending
             .expires
-            .is_some_and(|expires| at >= expires + self.tolerance.under_way)
+            .is_some_and(|expires| !outlives && at >= expires + self.tolerance.under_way)
         {
             self.break_rule(
                 Rule::Expired,
@@ -522,22 +629,28 @@ impl Judge<'_> {
 
         let waiting = self.waiting.entry((body, place)).or_default();
         waiting.deliveries += 1;
+        waiting.unmarked += u32::from(!redelivered);
         waiting.first_delivery.get_or_insert(now);
         // What was on its way to a consumer that leaves may come behind what somebody else got since.
         let leaving = self.leaves.iter().any(|leave| leave.consumer == consumer);
         if !leaving {
             waiting.last_delivery = Some(now);
         }
-        let (deliveries, gone, purged) = (
-            waiting.deliveries,
-            waiting.consumed.max(waiting.rejected),
-            waiting.purged,
-        );
+        let (deliveries, purged) = (waiting.deliveries, waiting.purged);
+        // Each time that it may have come here it is as if new.
+        let lives = u32::from(is_home) + arrivals;
+        let (is_gone, is_repeated) = if arrivals == 0 {
+            let gone = waiting.consumed.max(waiting.rejected);
+            (gone == Certainty::Yes, deliveries > 1 && !redelivered)
+        } else {
+            let settled = waiting.consumptions.certain + waiting.rejections.certain;
+            (settled >= lives, waiting.unmarked > lives && !redelivered)
+        };
         if draining {
             waiting.drained += 1;
             waiting.drained_unmarked |= !redelivered;
         }
-        if gone == Certainty::Yes && !leaving {
+        if (is_gone || is_moved && self.is_used_up(body)) && !leaving {
             self.break_rule(
                 Rule::CameBack,
                 Some(body),
@@ -547,7 +660,7 @@ impl Judge<'_> {
                 ),
             );
         }
-        if deliveries > 1 && !redelivered && !leaving {
+        if is_repeated && !leaving {
             self.break_rule(
                 Rule::UnmarkedDuplicate,
                 Some(body),
@@ -585,8 +698,9 @@ impl Judge<'_> {
         if !redelivered
             && alone
             && let Some(begun) = begun
+            && let Some(brought_by) = self.order_of(body, place)
         {
-            self.keep_order(now, delivered, &sending, (begun, confirmed, position));
+            self.keep_order(now, delivered, &sending, brought_by, (begun, confirmed, position));
         }
     }
 
@@ -595,11 +709,12 @@ impl Judge<'_> {
         now: Moment,
         delivered: &Delivered,
         sending: &Sending,
+        brought_by: Option<Movement>,
         (begun, confirmed, position): (Moment, Option<Moment>, u64),
     ) {
         let progress = self
             .consumers
-            .entry((delivered.consumer, delivered.place, sending.priority))
+            .entry((delivered.consumer, delivered.place, sending.priority, brought_by))
             .or_default();
         let body = delivered.body;
         let mut behind = None;

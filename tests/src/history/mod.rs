@@ -11,6 +11,8 @@ mod judge;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 pub use judge::{Rule, Tolerance, Violation, judge};
 
 /// A message, by the number that its body carries. A resend under a duplicate-id has the number of the original.
@@ -44,6 +46,19 @@ pub struct Browse(pub u32);
 /// One order to empty a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Purge(pub u32);
+
+/// One order to move messages, all its pages together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Movement(pub u32);
+
+/// Where an operator moves messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// All of them there.
+    Place(Place),
+    /// Each to where it was before it was moved or became a dead letter.
+    Origin,
+}
 
 /// A SEND that left the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,6 +191,24 @@ pub enum Event {
     },
     /// The order was answered: what it removed stays away.
     Purged(Purge),
+    /// An operator ordered messages to be moved: what waits in a queue at this moment, and nothing that arrives later.
+    Moving {
+        /// Its name.
+        movement: Movement,
+        /// The queue.
+        from: Place,
+        /// Where they go.
+        to: Target,
+        /// The messages that its selector matches; `None`: it has none.
+        only: Option<BTreeSet<Body>>,
+    },
+    /// The order was answered to its end: what it took is where it was to go, and stays away from where it was.
+    Moved {
+        /// Which.
+        movement: Movement,
+        /// Whether some of what waited there may have been left.
+        left: bool,
+    },
     /// The faultless end begins: what is delivered from here on had waited.
     Draining,
 }
@@ -246,6 +279,7 @@ impl History {
     pub fn story(&self, body: Body) -> String {
         let mut transactions = Vec::new();
         let mut settlements = Vec::new();
+        let mut movements = Vec::new();
         let mut lines = String::new();
         for (index, event) in self.events.iter().enumerate() {
             let concerns = match event {
@@ -272,6 +306,12 @@ impl History {
                 }
                 Event::Settled(of) => settlements.contains(of),
                 Event::Committing(of) | Event::Committed(of) | Event::RolledBack(of) => transactions.contains(of),
+                Event::Moving { movement, only, .. } => {
+                    let concerned = only.as_ref().is_none_or(|only| only.contains(&body));
+                    movements.extend(concerned.then_some(*movement));
+                    concerned
+                }
+                Event::Moved { movement, .. } => movements.contains(movement),
                 Event::Leads { .. }
                 | Event::Crashed
                 | Event::Stopped

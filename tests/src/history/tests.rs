@@ -1,5 +1,7 @@
 //! One good history, and for each rule a bad one that differs from it in as little as possible.
 
+mod moves;
+
 use super::*;
 
 /// A history that is written down in short words.

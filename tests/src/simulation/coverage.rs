@@ -3,7 +3,7 @@
 use simulated::Coverage;
 
 /// Every name, in order.
-pub const NAMES: [&str; 185] = [
+pub const NAMES: [&str; 198] = [
     "ABORT",
     "ACK",
     "ACK in a transaction",
@@ -52,6 +52,7 @@ pub const NAMES: [&str; 185] = [
     "died while reading the history",
     "died while sealing",
     "died while starting",
+    "died while waiting for space",
     "drained",
     "ended: another leads",
     "ended: damage",
@@ -142,14 +143,26 @@ pub const NAMES: [&str; 185] = [
     "name lost at power loss",
     "no space",
     "not read: held up by what it does not take or what waits",
+    "operator: a dead letter was moved",
+    "operator: a message was moved",
+    "operator: a move left nothing",
+    "operator: a move left something",
+    "operator: a move stopped",
+    "operator: a move that a death cut off",
+    "operator: another page of a move",
     "operator: answered",
     "operator: browse",
     "operator: create",
     "operator: delete",
     "operator: made room",
+    "operator: move of messages",
+    "operator: move of one message",
     "operator: purge of a strange queue",
     "operator: purge of a work queue",
+    "operator: purge of what is set aside",
     "operator: refused",
+    "operator: retry of dead letters",
+    "operator: retry of one dead letter",
     "power loss",
     "process crash",
     "recovery row C2",

@@ -1,6 +1,8 @@
-//! An operator at work while clients are: makes destinations, looks at queues, empties and deletes some.
+//! An operator at work while clients are: makes destinations, looks at queues, empties and deletes some; `moves.rs` moves messages and sends dead letters back.
 //!
-//! Invariant: what may lose a message of the workload (a purge) is in the history before it is ordered, and its answer once it came. Deleted are only destinations of malicious clients.
+//! Invariant: what may take a message of the workload from where it is (a purge, a move) is in the history before it is ordered, and its answer once it came. Deleted are only destinations of malicious clients.
+
+mod moves;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,15 +12,20 @@ use message::Destination;
 use platform::BootTime;
 use simulated::{Prng, ProcessNumber};
 
+use self::moves::{Known, MoveOrder, Spot};
 use super::world::World;
 use crate::history::{Event, Purge};
 use crate::workload::QUEUES;
 
 /// What an order was.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Order {
     Create,
     Purge(Purge),
+    Browse(Spot),
+    Move(MoveOrder),
+    /// Removes what is damaged and nothing else.
+    PurgeSetAside,
     Other,
 }
 
@@ -32,6 +39,10 @@ pub(super) struct Operator {
     created: usize,
     /// Whether queues of the workload are emptied now and then.
     purges: bool,
+    /// Whether messages are moved, and dead letters sent back.
+    moves: bool,
+    /// A message that waited somewhere when it was last looked.
+    known: Option<Known>,
 }
 
 /// Destinations that have to exist before anybody can use up their number: as in [`QUEUES`], the topic, the dead-letter queue.
@@ -44,8 +55,10 @@ const STRANGE_NAMES: u64 = 40;
 const PAGE: usize = 20;
 
 impl Operator {
-    pub(super) fn new(prng: Prng, purges: bool) -> Operator {
+    pub(super) fn new(mut prng: Prng, purges: bool) -> Operator {
         Operator {
+            moves: prng.below(2) == 0,
+            known: None,
             prng,
             next_order: BootTime(0),
             open: BTreeMap::new(),
@@ -83,9 +96,13 @@ impl Operator {
             }
             return;
         }
+        if self.moves && self.prng.below(2) == 0 {
+            return self.work_on_moves(world);
+        }
         match self.prng.below(if self.purges { 12 } else { 11 }) {
             0..=3 => {
-                let queue = self.some_queue();
+                let spot = self.some_spot();
+                let queue = spot.destination();
                 let selector = [
                     None,
                     Some("color = 'red'"),
@@ -100,7 +117,7 @@ impl Operator {
                     selector,
                 };
                 world.coverage.count("operator: browse");
-                self.order(world, Order::Other, browse);
+                self.order(world, Order::Browse(spot), browse);
             }
             4..=6 => {
                 let queue = self.strange(Destination::queue);
@@ -146,11 +163,6 @@ impl Operator {
         self.order(world, Order::Purge(purge), AdminCommand::Purge { queue });
     }
 
-    fn some_queue(&mut self) -> Destination {
-        let name = QUEUES[self.prng.index(QUEUES.len())];
-        Destination::queue(name).expect("a plain name")
-    }
-
     fn strange<E: std::fmt::Debug>(&mut self, make: fn(&str) -> Result<Destination, E>) -> Destination {
         make(&format!("strange.{}", self.prng.below(STRANGE_NAMES))).expect("a plain name")
     }
@@ -174,16 +186,31 @@ impl Operator {
             match (order, answer) {
                 (Order::Create, AdminAnswer::Created { .. }) => self.created += 1,
                 (Order::Purge(purge), AdminAnswer::Purged { .. }) => world.scene.push(Event::Purged(purge)),
+                (Order::Move(order), AdminAnswer::Moved(moved)) => self.moved(world, process, order, moved),
+                (Order::Move(order), AdminAnswer::Refused { .. }) => order.refused(world),
                 // One who is superseded and has not noticed may not know the queue.
                 (Order::Purge(_), AdminAnswer::Refused { .. }) => world.coverage.count("operator: refused"),
-                (Order::Create | Order::Purge(_), answer) => {
+                (order @ (Order::Create | Order::Purge(_) | Order::Move(_)), answer) => {
                     world
                         .scene
                         .complaints
                         .push(format!("{order:?} was answered {answer:?}"));
                 }
-                (Order::Other, AdminAnswer::Refused { .. }) => world.coverage.count("operator: refused"),
-                (Order::Other, _) => world.coverage.count("operator: answered"),
+                (Order::Browse(_) | Order::PurgeSetAside | Order::Other, AdminAnswer::Refused { .. }) => {
+                    world.coverage.count("operator: refused");
+                }
+                (Order::Browse(spot), AdminAnswer::Browsed { messages, .. }) => {
+                    world.coverage.count("operator: answered");
+                    self.browsed(spot, &messages);
+                }
+                (Order::Browse(_) | Order::PurgeSetAside | Order::Other, _) => {
+                    world.coverage.count("operator: answered");
+                }
+            }
+        }
+        for ((process, _), order) in &self.open {
+            if matches!(order, Order::Move(_)) && !world.running.contains_key(process) {
+                world.coverage.count("operator: a move that a death cut off");
             }
         }
         self.open.retain(|(process, _), _| world.running.contains_key(process));

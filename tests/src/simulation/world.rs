@@ -343,6 +343,12 @@ impl World {
             .map(|(process, _)| *process)
     }
 
+    /// The leader, if no other has led since.
+    pub(crate) fn newest_leader(&self) -> Option<ProcessNumber> {
+        let is_newest = |process: &ProcessNumber| self.running[process].epoch == self.newest_epoch;
+        self.leader().filter(is_newest)
+    }
+
     /// Ends a process at once.
     pub(crate) fn kill(&mut self, process: ProcessNumber, crash: Crash, landed: Landed) {
         self.say(|| format!("{crash:?} {landed:?}, in flight {}", self.storage.open_things(crash)));
@@ -727,6 +733,7 @@ fn phase_name(phase: &'static str) -> &'static str {
         "hardening the end of the history" => "died while hardening",
         "sealing" => "died while sealing",
         "leading" => "died while beginning to lead",
+        waiting if waiting.starts_with("waiting for space") => "died while waiting for space",
         _ => "died in another phase",
     }
 }

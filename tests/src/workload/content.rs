@@ -21,8 +21,7 @@ pub struct Content {
 impl Content {
     /// The message of a number; `large` is about the size in bytes of the rare large ones.
     pub fn of(body: Body, large: usize) -> Content {
-        let mut prng = Prng::new(body.0.wrapping_mul(0x5851_f42d_4c95_7f2d));
-        let color = if prng.below(3) == 0 { SELECTED } else { "blue" };
+        let (mut prng, color) = Content::begin(body);
         let size = match prng.below(200) {
             0 => large / 2 + prng.index(large),
             1..=8 => prng.index(20_000),
@@ -34,6 +33,18 @@ impl Content {
         // Zeros, newlines and what looks like frames, all over the byte range.
         bytes.extend((0..size).map(|at| (at as u8).wrapping_mul(7).wrapping_add(filler)));
         Content { body, color, bytes }
+    }
+
+    /// The source of what follows from a number, and the first that does.
+    fn begin(body: Body) -> (Prng, &'static str) {
+        let mut prng = Prng::new(body.0.wrapping_mul(0x5851_f42d_4c95_7f2d));
+        let color = if prng.below(3) == 0 { SELECTED } else { "blue" };
+        (prng, color)
+    }
+
+    /// The property of the message of a number.
+    pub(crate) fn color_of(body: Body) -> &'static str {
+        Content::begin(body).1
     }
 
     /// The number that a body claims to have; `None` for what is not of this workload.
@@ -58,6 +69,7 @@ mod tests {
             let content = Content::of(Body(number), 100_000);
             assert_eq!(Content::number(&content.bytes), Some(Body(number)));
             assert_eq!(Content::of(Body(number), 100_000), content);
+            assert_eq!(Content::color_of(Body(number)), content.color);
         }
         assert_eq!(Content::number(b"end:1"), None);
         assert_eq!(Content::number(b""), None);

@@ -1,11 +1,12 @@
 //! What all clients of a run share.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use client::stomp::Message;
 use simulated::{Coverage, Prng};
 
 use super::Content;
+use super::content::SELECTED;
 use crate::history::{Body, Event, History, Place};
 
 /// The queues of the workload.
@@ -199,6 +200,17 @@ impl Scene {
     /// The message of a number again.
     pub(crate) fn content_of(&self, body: Body) -> Content {
         Content::of(body, self.large)
+    }
+
+    /// Every message that the workload's selector matches.
+    pub(crate) fn selected(&self) -> BTreeSet<Body> {
+        let bodies = (1..=self.next_body).map(Body);
+        bodies.filter(|body| Content::color_of(*body) == SELECTED).collect()
+    }
+
+    /// The place of the dead-letter queue.
+    pub(crate) fn dead_letters(&self) -> Place {
+        self.dead_letters
     }
 
     pub(crate) fn promise(&mut self, body: Body, persistent: bool, priority: u8) {

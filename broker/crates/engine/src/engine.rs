@@ -459,6 +459,11 @@ impl Engine {
         queues.into_iter().map(newest).max().unwrap_or(Sequence::NONE)
     }
 
+    /// What an answer about a queue as it is now waits for. At the end of what took several steps: others may have taken meanwhile what it did not find.
+    pub(crate) fn as_it_is(&self, queue: ObjectId) -> Sequence {
+        self.unchanged(self.queues.get(&queue).map_or(self.newest, |queue| queue.newest))
+    }
+
     /// Lets persistent sends wait (or fail, see [`Settings::send_fail_if_no_space`]) from now on, for this reason, or go on. Acknowledgements, expiry and deletion go on in either case.
     pub fn set_store_full(&mut self, why: Option<Arc<str>>) {
         if why.is_none() {

@@ -57,6 +57,7 @@ mutants! {
     GoneConnectionKept "gone-connection-kept" "keeps the transactions of connections that are gone";
     IgnoreConfirmedThrough "ignore-confirmed-through" "takes damage inside the confirmed log for its end";
     IgnoreHeartbeatPosition "ignore-heartbeat-position" "takes damage before the heartbeat's position for the end of the log";
+    MoveAnsweredEarly "move-answered-early" "answers a move before its records are durable";
     NoDispatchedMark "no-dispatched-mark" "delivers again after a restart without the mark";
     NoFenceRead "no-fence-read" "goes on confirming after a successor has fenced it";
     NoHarden "no-harden" "builds on what is visible and not durable";

@@ -18,6 +18,7 @@ impl Judge<'_> {
     }
 
     pub(super) fn conclude(&mut self) {
+        self.draining = false;
         self.conclude_order();
         self.conclude_transactions();
         self.conclude_messages();
@@ -34,7 +35,7 @@ impl Judge<'_> {
             let telling = |body: &&Body| {
                 let message = &self.messages[*body];
                 let places = &message.sending.places;
-                let purged = places.iter().any(|place| self.is_purged(**body, *place));
+                let purged = self.is_purged(**body);
                 message.attempts == 1 && message.sending.persistent && !places.is_empty() && !purged
             };
             let sends: Vec<Body> = unit.sends.iter().filter(telling).copied().collect();
@@ -48,14 +49,15 @@ impl Judge<'_> {
                 })
                 .collect();
             let returned = |(body, place): &(Body, Place)| {
-                let later = self
-                    .waiting
-                    .get(&(*body, *place))
-                    .and_then(|waiting| waiting.last_delivery)
-                    .is_some_and(|later| later > committing);
-                // In the dead-letter queue because of this place, and not of another.
                 let message = &self.messages[body];
-                later || (message.dead_letters > 0 && message.sending.places.len() == 1)
+                let is_alone = message.sending.places.len() == 1;
+                // Where an operator may have moved it too; but not another copy.
+                let later = self
+                    .everywhere(*body)
+                    .filter(|(other, waiting)| is_alone || other == place && waiting.arrivals == 0)
+                    .any(|(_, waiting)| waiting.last_delivery.is_some_and(|later| later > committing));
+                // In the dead-letter queue because of this place, and not of another.
+                later || (message.dead_letters > 0 && is_alone)
             };
             let back = settled.iter().find(|pair| returned(pair)).copied();
             let took_place = if sends.is_empty() {
@@ -113,9 +115,9 @@ impl Judge<'_> {
         }
     }
 
-    fn is_purged(&self, body: Body, place: Place) -> bool {
-        let waiting = self.waiting.get(&(body, place));
-        waiting.is_some_and(|waiting| waiting.purged > Certainty::No)
+    fn is_purged(&self, body: Body) -> bool {
+        let mut everywhere = self.everywhere(body);
+        everywhere.any(|(_, waiting)| waiting.purged > Certainty::No)
     }
 
     fn conclude_messages(&mut self) {
@@ -123,6 +125,14 @@ impl Judge<'_> {
         let mut set_aside = self.tolerance.set_aside;
         for (body, message) in &self.messages {
             if !message.sending.persistent {
+                continue;
+            }
+            if message.moved {
+                match self.account(*body, message) {
+                    // What is set aside is where nobody gets it.
+                    Some(wrong) if wrong.is_missing && set_aside > 0 => set_aside -= 1,
+                    wrong => found.extend(wrong.map(|wrong| (wrong.rule, *body, wrong.text))),
+                }
                 continue;
             }
             let (mut least, mut most) = (0, 0);
@@ -200,8 +210,11 @@ impl Judge<'_> {
                     && message.sending.expires.is_none()
                     && message.confirmed.is_some_and(|confirmed| confirmed < walk.from)
                     && self.waiting.get(&(*body, walk.place)).is_some_and(|waiting| {
-                        // Unmarked at the end: nobody had it before.
-                        waiting.drained_unmarked && waiting.deliveries == 1 && waiting.first_delivery > Some(until)
+                        // Unmarked at the end: nobody had it before. Nor was it moved away and back.
+                        waiting.arrivals == 0
+                            && waiting.drained_unmarked
+                            && waiting.deliveries == 1
+                            && waiting.first_delivery > Some(until)
                     });
                 if waited && !walk.bodies.contains(body) {
                     found.push((*body, self.name(walk.place)));

@@ -37,13 +37,12 @@ impl Engine {
                 return self.refuse(request, AdminRefusal::NotFound, text);
             }
         };
-        let after = self.unchanged(self.newest_of(objects.iter().copied()));
         let clearing = Clearing {
             request,
             objects,
             cursors: Cursors::default(),
             gone: 0,
-            after,
+            after: Sequence::NONE,
         };
         self.clear_on(step, clearing);
     }
@@ -58,6 +57,7 @@ impl Engine {
             let queue = self.queues.get(&object).filter(|queue| queue.backlog.set_aside() > 0);
             let Some(queue) = queue else {
                 step.spend(1);
+                clearing.after = clearing.after.max(self.as_it_is(object));
                 clearing.objects.pop_front();
                 clearing.cursors = Cursors::default();
                 continue;
@@ -81,6 +81,7 @@ impl Engine {
                 clearing.after = self.record(step, &record).sequence;
             }
             if is_at_end {
+                clearing.after = clearing.after.max(self.as_it_is(object));
                 clearing.objects.pop_front();
                 clearing.cursors = Cursors::default();
             }

@@ -163,7 +163,6 @@ impl Engine {
         };
         // Numbers rise over all destinations: what comes later is above this one.
         let through = self.take_number();
-        let after = self.unchanged(self.newest_of([queue]));
         self.purge_on(
             step,
             Purge {
@@ -171,7 +170,7 @@ impl Engine {
                 queue,
                 through,
                 gone: 0,
-                after,
+                after: Sequence::NONE,
             },
         );
     }
@@ -183,20 +182,14 @@ impl Engine {
             return;
         }
         let Some(queue) = self.queues.get_mut(&purge.queue) else {
-            let messages = purge.gone;
-            return self
-                .effects
-                .admin(purge.request, purge.after, AdminAnswer::Purged { messages });
+            return self.purged(&purge);
         };
         let through = queue
             .backlog
             .purge_step(STEP_MESSAGES_MAX)
             .map(|number| number.min(purge.through));
         let Some(through) = through.filter(|number| has_any(queue, *number)) else {
-            let messages = purge.gone;
-            return self
-                .effects
-                .admin(purge.request, purge.after, AdminAnswer::Purged { messages });
+            return self.purged(&purge);
         };
         step.spend(step.budget);
         let (before, volatile) = (queue.backlog.everything(), queue.backlog.volatile_bytes());
@@ -219,6 +212,12 @@ impl Engine {
             self.totals.dequeued += gone;
         }
         self.work.push_back(Work::Purge(purge));
+    }
+
+    fn purged(&mut self, purge: &Purge) {
+        let (after, messages) = (purge.after.max(self.as_it_is(purge.queue)), purge.gone);
+        self.effects
+            .admin(purge.request, after, AdminAnswer::Purged { messages });
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use message::selector::Selector;
 use message::{ConnectionId, Destination, Kind, Message, MessageNumber, Selectable, Sequence};
+use mutant::Mutant;
 use record::{ObjectId, Record};
 
 use super::{AdminAnswer, AdminRefusal, AdminRequest, BrowsePosition, MoveTo, MoveToGo, Moved};
@@ -112,7 +113,7 @@ impl Engine {
             passed: 0,
             bytes: 0,
             moved: Moved::default(),
-            after: self.unchanged(self.newest_of([queue])),
+            after: Sequence::NONE,
         };
         self.next_browse += 1;
         self.transfers.insert(self.next_browse, transfer);
@@ -224,8 +225,13 @@ impl Engine {
             number: last.number,
         });
         transfer.moved.next = is_more.then_some(MoveToGo { behind, through });
+        let after = if Mutant::MoveAnsweredEarly.is_at_work() {
+            Sequence::NONE
+        } else {
+            transfer.after.max(self.as_it_is(transfer.queue))
+        };
         self.effects
-            .admin(transfer.request, transfer.after, AdminAnswer::Moved(transfer.moved));
+            .admin(transfer.request, after, AdminAnswer::Moved(transfer.moved));
     }
 
     /// Takes one message out of its queue and lets it arrive where it goes; the record that says so.

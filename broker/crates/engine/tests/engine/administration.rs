@@ -289,3 +289,24 @@ fn connections_and_consumers_are_counted_with_what_they_hold_and_wait_for() {
     let page = inner.engine.consumers(Some(consumer.id), 1);
     assert_eq!(page.iter().map(|one| one.consumer).collect::<Vec<_>>(), [durable.id]);
 }
+
+/// The first finds at its end that the second took the rest, which a crash can still undo.
+#[test]
+fn a_purge_rests_on_what_another_took_before_its_end() {
+    let broker = Broker::new();
+    let client = broker.client();
+    for number in 0..1_500 {
+        client.send("A", &number.to_string());
+    }
+    broker.hold_disk();
+    for _ in 0..2 {
+        broker.order(AdminCommand::Purge {
+            queue: destination("A"),
+        });
+    }
+    broker.answer_reads();
+    let answers = broker.take_admin_answers();
+    let newest = broker.appended() as u64;
+    assert_eq!((answers.len(), broker.statistics("A").messages), (2, 0));
+    assert!(answers.iter().all(|(after, _)| after.0 == newest), "{answers:?}");
+}

@@ -543,6 +543,28 @@ fn what_an_answer_says_was_moved_rests_on_its_records() {
     assert_eq!(after.0, broker.appended() as u64);
 }
 
+/// Found by simulation: the second was told that nothing was left, while what the first took could still come back.
+#[test]
+fn an_answer_that_finds_nothing_rests_on_what_others_took_while_it_waited_for_bodies() {
+    let broker = with_queues(&["B", "C"]);
+    broker.client().send("A", "x");
+    broker.crash();
+    broker.hold_reads();
+    broker.hold_disk();
+    for to in ["B", "C"] {
+        assert!(broker.admin_after(order("A", queue(to), None, None)).is_none());
+    }
+    broker.answer_reads();
+    let answers = broker.take_admin_answers();
+    let moved = |answer: &AdminAnswer| match answer {
+        AdminAnswer::Moved(moved) => moved.messages,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(answers.iter().map(|(_, answer)| moved(answer)).sum::<u64>(), 1);
+    let newest = broker.appended() as u64;
+    assert!(answers.iter().all(|(after, _)| after.0 == newest), "{answers:?}");
+}
+
 #[test]
 fn bodies_are_asked_for_many_at_a_time_and_not_again_after_each() {
     let broker = with_queues(&["B"]);

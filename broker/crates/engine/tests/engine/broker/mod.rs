@@ -219,6 +219,22 @@ impl Broker {
             .1
     }
 
+    /// Gives an order, and lets its work go no further than its first step.
+    pub(crate) fn order(&self, command: AdminCommand) {
+        let mut inner = self.0.borrow_mut();
+        let inner = &mut *inner;
+        inner.next_request += 1;
+        let (now, request) = (EngineTime(inner.now), AdminRequest(inner.next_request));
+        inner.engine.handle_admin(now, request, command, &mut inner.store);
+    }
+
+    /// The answers to orders that came since, in the order of the orders, with the newest record that each rests on.
+    pub(crate) fn take_admin_answers(&self) -> Vec<(Sequence, AdminAnswer)> {
+        let mut answers = std::mem::take(&mut self.0.borrow_mut().admin);
+        answers.sort_by_key(|(request, _, _)| *request);
+        answers.into_iter().map(|(_, after, answer)| (after, answer)).collect()
+    }
+
     /// The answer and the record that it rests on, confirmed or not.
     pub(crate) fn admin_after(&self, command: AdminCommand) -> Option<(Sequence, AdminAnswer)> {
         let mut inner = self.0.borrow_mut();
