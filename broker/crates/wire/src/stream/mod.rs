@@ -1,4 +1,4 @@
-//! The stream by which a standby follows its leader, without I/O: [`LeaderSession`] for whoever accepts a connection; [`FollowerSession`] for whoever made it.
+//! The stream by which a standby follows its leader, without I/O: [`LeaderSession`] for whoever accepts a connection, [`FollowerSession`] for whoever made it, [`secure::Channel`] around either.
 //!
 //! ```text
 //! follower                                leader
@@ -20,9 +20,9 @@
 //! confirmed, so a follower may apply it at once. The leader never waits for a follower.
 //!
 //! Deliberately absent: sockets, timers (who beats every 500 ms, and who gives up whom, is decided by the owner), what is inside a batch, the batches that a leader keeps for followers to come, and every decision about who leads.
-//! A session knows nothing of encryption.
+//! A session knows nothing of encryption: its bytes pass a [`secure::Channel`] or a plain connection.
 //!
-//! Tests: `tests/stream_frames.rs`, `tests/stream_sessions.rs`.
+//! Tests: `tests/stream_frames.rs`, `tests/stream_sessions.rs`, `tests/stream_secure.rs`, and the fuzzing target `stream`.
 
 mod decoder;
 mod field;
@@ -30,6 +30,7 @@ mod follower;
 mod frame;
 mod leader;
 mod position;
+pub mod secure;
 mod tables;
 mod violation;
 
