@@ -26,6 +26,7 @@ pub mod selector_reference;
 pub mod stomp_client;
 pub mod stomp_decoder;
 pub mod stomp_session;
+pub mod stream;
 pub mod values;
 
 /// The nonce of every claim here.
@@ -159,6 +160,7 @@ targets! {
     stomp_decoder "stomp-decoder" 1024 STOMP_WORDS;
     stomp_session "stomp-session" 2048 STOMP_WORDS;
     stomp_client "stomp-client" 1024 STOMP_WORDS;
+    stream "stream" 1024 &[];
     selector "selector" 512 SELECTOR_WORDS;
     selector_reference "selector-reference" 256 &[];
     configuration "configuration" 1024 configuration::WORDS;
