@@ -88,16 +88,15 @@ impl Row {
         )
     }
 
-    /// Adds it to the table in this file, which is made if it does not exist.
+    /// Adds it to the table in this file, which is made if it does not exist; `commit`: what [`clean_commit`] said when the runs began.
     ///
     /// # Errors
-    /// The tree has changes, or the file cannot be written.
-    pub fn append(&self, file: &Path) -> Result<(), String> {
-        let commit = clean_commit(file)?;
+    /// The file cannot be written.
+    pub fn append(&self, file: &Path, commit: &str) -> Result<(), String> {
         let date = output(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
         let before = read(file)?;
         let before = if before.is_empty() { HEAD.to_owned() } else { before };
-        std::fs::write(file, before + &self.render(&date, &commit))
+        std::fs::write(file, before + &self.render(&date, commit))
             .map_err(|error| format!("{} cannot be written: {error}", file.display()))
     }
 }

@@ -85,10 +85,10 @@ fn main() -> ExitCode {
         eprintln!("simulate: this build has no deliberate faults; the binary `mutants` makes one that has");
         return ExitCode::from(2);
     }
-    // Before hours of work, not behind them.
+    // Before hours of work, not behind them: what is checked out may be another commit by then.
     let checked = options.append.as_deref().map(ledger::clean_commit).transpose();
-    let from = match checked.and_then(|_| options.first_seed()) {
-        Ok(from) => from,
+    let (commit, from) = match checked.and_then(|commit| Ok((commit, options.first_seed()?))) {
+        Ok(checked) => checked,
         Err(error) => {
             eprintln!("simulate: {error}");
             return ExitCode::from(2);
@@ -97,7 +97,7 @@ fn main() -> ExitCode {
     let is_well = match (options.seed, options.exhaustive) {
         (_, true) => run_exhaustive(&options),
         (Some(seed), false) => run_one(seed, options.trace),
-        (None, false) => run_many(&options, from),
+        (None, false) => run_many(&options, commit.as_deref(), from),
     };
     if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -129,7 +129,7 @@ struct Total {
     failed: BTreeSet<u64>,
 }
 
-fn run_many(options: &Options, from: u64) -> bool {
+fn run_many(options: &Options, commit: Option<&str>, from: u64) -> bool {
     let (started, cpu_before) = (Instant::now(), cpu_time());
     let next = AtomicU64::new(from);
     let enough = AtomicBool::new(false);
@@ -171,7 +171,7 @@ fn run_many(options: &Options, from: u64) -> bool {
         println!("replay: cargo run -p holdfast-tests --profile simulation --bin simulate -- --seed {seed} --trace");
     }
     let is_well = total.failed.is_empty();
-    if let Some(file) = &options.append {
+    if let (Some(file), Some(commit)) = (&options.append, commit) {
         let row = Row {
             seeds: (from, total.last_seed),
             runs: total.runs,
@@ -181,7 +181,7 @@ fn run_many(options: &Options, from: u64) -> bool {
             coverage: total.coverage,
             cpu_millis,
         };
-        if let Err(error) = row.append(file) {
+        if let Err(error) = row.append(file, commit) {
             eprintln!("simulate: no row was added: {error}");
             return false;
         }
