@@ -75,7 +75,7 @@ settings! {
 
     /// Batches that may be on their way to the disk at the same time.
     ///
-    /// A disk that keeps all of these places for half a millisecond with less than 256 KiB in them is far away, as a network's is: it gets one more each half millisecond, up to four times as many, and 16 at most.
+    /// A disk that keeps all of these places for half a millisecond with less than 256 KiB in them gets one more, and so on, up to four times as many and 16 at most, as long as each write takes no longer than before: so it is with a disk that is far away, as a network's is.
     "journal.writes_in_flight" journal_writes_in_flight: u32 = "4", "1" to "16";
 
     /// Memory for bodies of persistent messages; others are read back from the journal.

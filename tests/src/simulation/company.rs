@@ -95,6 +95,7 @@ impl Company {
             settings.journal.segment_bytes = 256 << 10;
             // What comes behind more than this is not read, be it an acknowledgement: more than a client here sends without an answer.
             settings.engine.waiting_bytes_max = 16 << 20;
+            settings.unfinished_bytes_max = settings.unfinished_bytes_max.max(16 << 20);
             settings.ballast_bytes = BALLAST_SEGMENTS * (256 << 10);
         }
         excuses.little_transactions = true;

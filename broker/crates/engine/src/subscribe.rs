@@ -338,7 +338,8 @@ impl Engine {
         let object = self.durables.get(&(Arc::clone(client_id), Arc::clone(name))).copied();
         let Some(queue) = object.and_then(|object| self.queues.get(&object)) else {
             let text = format!("No durable subscription exists for clientID: {client_id} and subscriptionName: {name}");
-            return Err((Sequence::NONE, Refusal::new(RefusalKind::InvalidDestination, text)));
+            let after = self.unchanged(self.newest);
+            return Err((after, Refusal::new(RefusalKind::InvalidDestination, text)));
         };
         if queue.consumers() > 0 {
             return Err((queue.newest, illegal("Durable consumer is in use")));

@@ -16,10 +16,10 @@ pub const WRITES_IN_FLIGHT: usize = 4;
 /// Most batches that may be out: as many as the disk has threads for segments.
 pub const WRITES_IN_FLIGHT_MAX: usize = 16;
 
-/// To a disk that is far away one more may go out when the newest has been out for so long: on EFS, where each takes 3 ms, a record would otherwise wait for one of few places, and then for its write.
+/// One more may go out when the newest has been out for so long, if that helps: on EFS, where each takes 3 ms, a record would otherwise wait for one of few places, and then for its write.
 pub const NEXT_WRITE_AFTER: Duration = Duration::from_micros(500);
 
-/// A disk that is that late with fewer bytes than this, of all that are out together, is far away; with more it is busy, and more writes would only make each of them smaller.
+/// A disk that is that late with fewer bytes than this, of all that are out together, may be far away; with more it is busy, and more writes would only make each of them smaller.
 pub(crate) const BUSY_DISK_BYTES: usize = 256 << 10;
 
 /// How long after the confirmation of the newest batch with records an empty batch says so, if no other batch did.

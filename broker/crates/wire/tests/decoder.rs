@@ -247,6 +247,32 @@ fn neither_a_large_body_nor_its_connection_keeps_the_others_memory() {
     assert!(small.is_unique());
 }
 
+#[test]
+fn a_body_takes_no_more_memory_than_came_of_it_and_two_pieces_and_leaves_none() {
+    const READ: usize = 64 << 10;
+    for length in [20_000, READ + 200, 2 * READ - 200, 2 * READ, 3 * READ + 1000] {
+        for read in [100, 16 << 10, READ] {
+            let mut decoder = decoder(Version::V1_2, FrameLimits::default());
+            let whole = [b"SEND\n\n", &vec![b'x'; length][..]].concat();
+            for piece in whole.chunks(read) {
+                decoder.push(piece);
+                assert!(decoder.next_frame().expect("no error").is_none());
+                let (memory, buffered) = (decoder.memory(), decoder.buffered());
+                assert!(
+                    memory <= buffered + (32 << 10),
+                    "{length} by {read}: {memory} for {buffered}"
+                );
+            }
+            // The first byte of another frame must not keep what the large one needed.
+            decoder.push(b"\0S");
+            assert!(decoder.next_frame().expect("no error").is_some());
+            assert!(decoder.next_frame().expect("no error").is_none());
+            assert_eq!(decoder.buffered(), 1);
+            assert!(decoder.memory() <= 64, "{length} by {read}: {}", decoder.memory());
+        }
+    }
+}
+
 /// Frames of every kind, one after another.
 const STREAM: &[u8] = b"\n\nCONNECT\naccept-version:1.2\n\n\0\r\nSEND\ndestination:/queue/A\ncontent-length:5\n\na\0\n\0b\0\nSEND\r\nx\\c:\\n\r\n\r\ntext\0\n\nACK\nid:1\n\n\0KEEPALIVE\n\n\0";
 

@@ -5,7 +5,7 @@ use super::*;
 /// Simulated time within which a well-behaved client is let in and has every answer, where nothing fails.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 
-/// Simulated time within which a leader that has room sets its ballast aside.
+/// Simulated time within which a leader that has room sets its ballast aside, once nothing of what it does to the disk stalls any more.
 const BALLAST_MADE_WITHIN: Duration = Duration::from_millis(2_500);
 
 /// Simulated time within which a leader notices that the disk is full.
@@ -63,7 +63,7 @@ impl Run<'_> {
     fn be_served_while_full(&mut self) {
         self.world.storage.set_capacity(None);
         self.world.rest();
-        self.pass_with_somebody(BALLAST_MADE_WITHIN);
+        self.pass_with_somebody(self.scenario.plan.stall_max + BALLAST_MADE_WITHIN);
         self.world.wake_up();
         if !self.failures.is_empty() || !self.lead("before the disk is full at the end") {
             return;

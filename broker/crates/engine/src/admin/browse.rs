@@ -129,7 +129,8 @@ impl Engine {
             number: last.number,
         };
         let next = browse.last.filter(|_| is_more).map(position);
-        let after = self.newest_of([browse.queue]);
+        // It may have been deleted meanwhile.
+        let after = self.as_it_is(browse.queue);
         let answer = AdminAnswer::Browsed {
             messages: browse.messages,
             next,

@@ -37,12 +37,13 @@ impl Engine {
                 return self.refuse(request, AdminRefusal::NotFound, text);
             }
         };
+        let after = topic.map_or(Sequence::NONE, |topic| self.unchanged(topic.newest));
         let clearing = Clearing {
             request,
             objects,
             cursors: Cursors::default(),
             gone: 0,
-            after: Sequence::NONE,
+            after,
         };
         self.clear_on(step, clearing);
     }

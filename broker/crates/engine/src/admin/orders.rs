@@ -84,7 +84,9 @@ impl Engine {
             kind,
             text: text.into(),
         };
-        self.effects.admin(request, Sequence::NONE, answer);
+        // What it says may be what the newest records made so: that something is gone, or there.
+        let after = self.unchanged(self.newest);
+        self.effects.admin(request, after, answer);
     }
 
     /// The queue of this name; answers if there is none.

@@ -230,6 +230,14 @@ impl Engine {
         } else {
             transfer.after.max(self.as_it_is(transfer.queue))
         };
+        // What stood in the way, or was not there, is another destination.
+        let moved = &transfer.moved;
+        let others = moved.stopped.is_some() || moved.origin_gone > 0 || moved.unheard > 0;
+        let after = if others {
+            after.max(self.unchanged(self.newest))
+        } else {
+            after
+        };
         self.effects
             .admin(transfer.request, after, AdminAnswer::Moved(transfer.moved));
     }

@@ -310,3 +310,49 @@ fn a_purge_rests_on_what_another_took_before_its_end() {
     assert_eq!((answers.len(), broker.statistics("A").messages), (2, 0));
     assert!(answers.iter().all(|(after, _)| after.0 == newest), "{answers:?}");
 }
+
+/// A page that a deletion cut off says that nothing more is there: a crash can still undo that.
+#[test]
+fn an_answer_to_a_browse_rests_on_a_deletion_that_came_between() {
+    let broker = Broker::new();
+    let client = broker.client();
+    client.send("A", "x");
+    broker.crash();
+    broker.hold_reads();
+    broker.hold_disk();
+    broker.order(AdminCommand::Browse {
+        queue: destination("A"),
+        from: None,
+        limit: 10,
+        selector: None,
+    });
+    broker.order(AdminCommand::Delete {
+        destination: destination("A"),
+    });
+    broker.answer_reads();
+    let answers = broker.take_admin_answers();
+    let newest = broker.appended() as u64;
+    assert!(answers.iter().all(|(after, _)| after.0 == newest), "{answers:?}");
+}
+
+/// "There is no queue": while its deletion can still be undone.
+#[test]
+fn that_something_is_not_there_rests_on_the_record_that_took_it_away() {
+    let broker = Broker::new();
+    let client = broker.client();
+    client.send("A", "x");
+    broker.hold_disk();
+    broker.order(AdminCommand::Delete {
+        destination: destination("A"),
+    });
+    broker.order(AdminCommand::Delete {
+        destination: destination("A"),
+    });
+    broker.order(AdminCommand::Purge {
+        queue: destination("A"),
+    });
+    broker.answer_reads();
+    let answers = broker.take_admin_answers();
+    let newest = broker.appended() as u64;
+    assert!(answers.iter().all(|(after, _)| after.0 == newest), "{answers:?}");
+}

@@ -587,3 +587,20 @@ fn bodies_are_asked_for_many_at_a_time_and_not_again_after_each() {
     broker.answer_reads();
     assert_eq!(broker.contents("B").len(), 40);
 }
+
+#[test]
+fn a_move_that_was_stopped_rests_on_the_deletion_of_the_target() {
+    let broker = with_queues(&["B"]);
+    broker.client().send("A", "x");
+    broker.crash();
+    broker.hold_reads();
+    broker.hold_disk();
+    broker.order(order("A", queue("B"), None, None));
+    broker.order(AdminCommand::Delete {
+        destination: destination("B"),
+    });
+    broker.answer_reads();
+    let answers = broker.take_admin_answers();
+    let newest = broker.appended() as u64;
+    assert!(answers.iter().all(|(after, _)| after.0 == newest), "{answers:?}");
+}

@@ -18,6 +18,8 @@ pub(super) struct Batch {
     pub(super) state: State,
     /// When it went out, the last time.
     pub(super) sent: BootTime,
+    /// Whether as many others were out then as to any disk.
+    beside_many: bool,
     /// The newest record that ends in it or before it.
     through: Sequence,
     last_of_segment: bool,
@@ -145,6 +147,7 @@ impl Journal {
             blocks: Arc::new(closed.blocks),
             state: State::Queued,
             sent: BootTime(0),
+            beside_many: false,
             through: Sequence(self.next_sequence.0 - if whole_record { 1 } else { 2 }),
             last_of_segment: header.last_of_segment,
         });
@@ -183,7 +186,7 @@ impl Journal {
     /// | batches out | bytes out | place |
     /// |---|---|---|
     /// | fewer than `writes_in_flight` | any | now |
-    /// | fewer than four times as many | fewer than [`BUSY_DISK_BYTES`] | [`NEXT_WRITE_AFTER`] after the newest went out |
+    /// | fewer than four times as many | fewer than [`BUSY_DISK_BYTES`] | [`NEXT_WRITE_AFTER`] after the newest went out, if more get more done ([`Pace`]) |
     /// | fewer than four times as many | more | none |
     /// | more | any | none |
     pub(super) fn place_free_at(&self) -> Option<BootTime> {
@@ -196,13 +199,17 @@ impl Journal {
         if out < self.settings.writes_in_flight {
             return Some(BootTime(0));
         }
-        let is_far = out < self.settings.far_writes_in_flight() && bytes < BUSY_DISK_BYTES;
+        let is_far =
+            out < self.settings.far_writes_in_flight() && bytes < BUSY_DISK_BYTES && self.pace.is_helped_by_more();
         is_far.then(|| newest + NEXT_WRITE_AFTER)
     }
 
     /// Sends a batch: for the first time, or the same bytes to the same place after a lack of space.
     pub(super) fn submit(&mut self, index: usize, now: BootTime) {
+        let out = self.batches.iter().filter(|batch| batch.state != State::Queued).count();
         let batch = &mut self.batches[index];
+        // What is sent again is out itself.
+        batch.beside_many = batch.state == State::Queued && out >= self.settings.writes_in_flight;
         let segment = self.segments.get(&batch.position.segment);
         let file = segment.expect("a batch goes out only when its segment was added, and a segment goes only when its batches are confirmed").file;
         let id = self.files.submit(Operation::WriteThenRead {
@@ -246,7 +253,9 @@ impl Journal {
             Fence::Fenced { .. } if Mutant::NoFenceRead.is_at_work() => {}
             Fence::Fenced { by } => return self.fail(JournalFailure::Fenced { by }),
         }
-        self.batches[index].state = State::Durable;
+        let batch = &mut self.batches[index];
+        batch.state = State::Durable;
+        self.pace.took(now, now.since(batch.sent), batch.beside_many);
         if Mutant::ConfirmOutOfOrder.is_at_work() {
             self.confirmed = self.confirmed.max(self.batches[index].through);
         }

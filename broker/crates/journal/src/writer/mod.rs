@@ -1,8 +1,8 @@
 //! The writing side: append → batches → writes → confirmation, in order.
 //!
 //! [`Journal::append`](record::Store::append) encodes a record once, into the open batch; a batch that is full is closed at once and waits its turn. [`Journal::pump`] sends closed batches to the disk,
-//! and closes the open one whenever fewer than `writes_in_flight` batches are out: a batch closes when the disk is free. A disk that keeps all of these places for [`NEXT_WRITE_AFTER`], with little to write, is far
-//! away and gets one batch more. Each write is the compound operation "write, then read the fence"; a batch is confirmed when that read said open and every batch before it is confirmed.
+//! and closes the open one whenever fewer than `writes_in_flight` batches are out: a batch closes when the disk is free. A disk that keeps all of these places for [`NEXT_WRITE_AFTER`], with little to write, gets one
+//! batch more, as long as that does not make it slower ([`Pace`]). Each write is the compound operation "write, then read the fence"; a batch is confirmed when that read said open and every batch before it is confirmed.
 //!
 //! Places are fixed when a batch opens, before its segment exists: segments of one epoch are numbered without gaps and are equally long.
 //!
@@ -11,6 +11,7 @@
 
 mod batches;
 mod open;
+mod pace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::settings::{BUSY_DISK_BYTES, EMPTY_BATCH_AFTER, JournalSettings, NEXT_
 use crate::{Owners, ReplayStart, SegmentOwner};
 use batches::{Batch, State};
 use open::OpenBatch;
+use pace::Pace;
 
 /// Where an epoch's journal starts.
 #[derive(Clone, Debug)]
@@ -106,6 +108,7 @@ pub struct Journal {
     confirmed_batch: u64,
     confirmed_position: Option<BatchPosition>,
     empty_rule: EmptyRule,
+    pace: Pace,
     engine_time: u64,
     failed: Option<JournalFailure>,
     reads: Reads,
@@ -171,6 +174,7 @@ impl Journal {
                 said: 0,
                 confirmed_at: None,
             },
+            pace: Pace::default(),
             engine_time: 0,
             failed: None,
             bytes_written: 0,

@@ -200,6 +200,11 @@ impl Decoder {
         taken + self.buffer.len()
     }
 
+    /// Memory that it holds, bytes: also what is not filled.
+    pub fn memory(&self) -> usize {
+        self.buffered() - self.buffer.len() + self.buffer.capacity()
+    }
+
     /// Frames completed so far.
     pub fn frames(&self) -> u64 {
         self.frames
