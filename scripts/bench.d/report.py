@@ -194,7 +194,7 @@ def profile_table(path):
     parts = sorted({part for part, _ in shares}, key=lambda part: -max(shares.get((part, scenario), 0) for scenario in scenarios))
     lines = [
         "Percent of the processor time of the process `holdfast`, from `perf`, in a run of its own "
-        f"({samples.facts['at']}, commit {samples.facts['commit']}): `scripts/bench profile {path}`. The kernel's time is that of the system calls; it is most of all. "
+        f"({samples.facts['at']}, commit {samples.facts['commit']}): `scripts/bench profile {path}`. The kernel's time is that of the system calls that it was made for. "
         "How often the process waited for each message, and how much it wrote, stands in the tables above; what it writes includes segments that are filled with zeros ahead of time.",
         "",
         "| part | " + " | ".join(scenarios) + " |",

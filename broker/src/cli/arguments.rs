@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::bench::BenchArguments;
 use super::connections::ConnectionsArguments;
 use super::examples;
+use super::goodbye::GoodbyeArguments;
 use super::manual::{CompletionsArguments, ManArguments};
 use super::moves::{DlqCommand, MoveArguments};
 use super::run_arguments::RunArguments;
@@ -76,6 +77,12 @@ pub(super) enum Command {
 
     /// List who takes what, and durable subscriptions that nobody uses
     Subscriptions(SubscriptionsArguments),
+
+    /// Say for a leader whose process is dead that nobody need wait for it
+    ///
+    /// For supervisors: a standby then takes over at once, instead of waiting until the leader has been silent for long enough. Refused unless the
+    /// process is proved dead: this machine was restarted since, or has no such process.
+    Goodbye(GoodbyeArguments),
 
     /// Look into a data directory without a broker
     #[command(subcommand)]

@@ -16,6 +16,7 @@ mod destinations;
 mod examples;
 mod exit;
 mod failure;
+mod goodbye;
 mod journal;
 mod manual;
 mod moment;
@@ -89,6 +90,7 @@ fn carry_out(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Subscriptions(arguments) => subscriptions::run(&arguments, output),
         Command::Destinations(command) => destinations::run(&command, output),
         Command::Dlq(command) => moves::run(&command, output),
+        Command::Goodbye(arguments) => goodbye::run(&arguments, output),
         Command::Journal(command) => journal::run(&command, output),
         Command::Config(command) => configuration::run(&command, output),
         Command::Man(arguments) => manual::man(&arguments, output),
