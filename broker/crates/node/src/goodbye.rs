@@ -105,12 +105,13 @@ pub async fn say_goodbye_for(files: Files, host: String, epoch: Option<Epoch>) -
         return Ok(said(GoodbyeBy::Before(reason)));
     }
     let process = files.process(&identity.process).await.map_err(Failure::Disk)?;
-    let Proof::Dead(why) = Proof::of(process, &files.file_system(), owner == host) else {
+    let proof = Proof::of(process, &files.file_system(), owner == host);
+    let Proof::Dead(why) = proof else {
         return Err(NotSaid::NotDead {
             epoch,
             pid,
             host: owner.clone(),
-            proof: Proof::of(process, &files.file_system(), owner == host),
+            proof,
         });
     };
     let cell = Goodbye(GoodbyeReason::ProvedDead).encode(identity.nonce);
